@@ -1,0 +1,179 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+)
+
+// Type names what an artifact holds: "dataset", "supernet", "weights". A port accepts artifacts of its own
+// type only.
+type Type string
+
+// Port is an input of a stage kind.
+type Port struct {
+	Name     string // the key under "inputs" in a document
+	Type     Type
+	Optional bool   // when true the stage also runs without it
+	Doc      string // one sentence for help and schema
+}
+
+// Output is a file that a stage kind always writes.
+type Output struct {
+	Name string // "architecture"; a document names it as STAGE.NAME
+	Type Type
+	File string // the name under the stage's folder in the run directory: "architecture.json"
+	Doc  string
+}
+
+// Kind declares a stage kind. Kinds are values that are handed to the engine in a Registry; nothing
+// registers itself.
+type Kind struct {
+	Name string
+	// Version is part of a stage's key. Raise it when equal settings and inputs no longer give equal bytes.
+	Version int
+	Doc     string
+	Inputs  []Port
+	Outputs []Output
+	// New returns a pointer to a struct that holds the settings with their defaults, and that runs them.
+	// The struct's fields carry `yaml:"name"` and `doc:"sentence"` tags; the document's "settings" are decoded
+	// into it strictly. It must have no side effects.
+	New func() Stage
+}
+
+// Stage is one stage of a document, its settings decoded.
+type Stage interface {
+	// Run does the work: it reads job's inputs and writes every declared output to job.Output(name). When
+	// ctx is cancelled it leaves a checkpoint in job.Scratch and returns ctx's error soon.
+	Run(ctx context.Context, job *Job) error
+}
+
+// Validator is implemented by stages whose settings need more checks than their types. Errors that name a
+// setting should be, or wrap, a *SettingError, so that the engine can point at the line.
+type Validator interface {
+	Validate() error
+}
+
+// SettingError is a mistake in one setting.
+type SettingError struct {
+	Path string // the setting as in the document, such as "neighborhood.aggregate"
+	Err  error
+}
+
+// Error implements error.
+func (e *SettingError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// Artifact is a file that a stage wrote, verified to hold the bytes that its digest names.
+type Artifact struct {
+	Type   Type
+	Path   string
+	Digest string // "sha256:" and 64 hex digits
+	Stage  string // id of the stage that wrote it
+	Kind   string // kind of that stage
+}
+
+// Job is what a running stage is given.
+type Job struct {
+	ID   string
+	Seed uint64 // derived from the document's seed and the stage's id
+	// Scratch is a folder of this stage's own for checkpoints. It outlives a killed run and is the same
+	// when the stage with the same key runs again; it is removed once the stage has finished.
+	Scratch string
+	Log     *slog.Logger
+
+	events  event.Sink
+	inputs  map[string]Artifact
+	outputs map[string]string
+	metrics []event.Value
+	summary string
+}
+
+// JobConfig is what NewJob needs. The engine fills it from a plan; tests of stages fill it by hand.
+type JobConfig struct {
+	ID      string
+	Seed    uint64
+	Scratch string
+	Log     *slog.Logger        // nil discards
+	Events  event.Sink          // nil discards
+	Inputs  map[string]Artifact // by port name
+	Outputs map[string]string   // output name -> path to write
+}
+
+// NewJob returns a job.
+func NewJob(c JobConfig) *Job {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Events == nil {
+		c.Events = event.Discard
+	}
+	return &Job{ID: c.ID, Seed: c.Seed, Scratch: c.Scratch, Log: c.Log, events: c.Events, inputs: c.Inputs, outputs: c.Outputs}
+}
+
+// Input returns the artifact on a port, and whether there is one (an optional port may be empty).
+func (j *Job) Input(port string) (Artifact, bool) {
+	a, ok := j.inputs[port]
+	return a, ok
+}
+
+// Inputs returns every connected port with its artifact. The map must not be changed.
+func (j *Job) Inputs() map[string]Artifact { return j.inputs }
+
+// Output returns the path to which the named output must be written. The file becomes visible in the run
+// directory only after the stage has returned without error.
+func (j *Job) Output(name string) string {
+	p, ok := j.outputs[name]
+	if !ok {
+		// A kind that asks for an output that it did not declare gets a path where nothing collects the file;
+		// the engine then reports the declared one as missing.
+		return filepath.Join(j.Scratch, "undeclared-output-"+name)
+	}
+	return p
+}
+
+// Progress reports how far the stage has come. It is cheap; call it as often as there is news.
+func (j *Job) Progress(p event.Progress) {
+	j.emit(event.Event{Type: event.StageProgress, Progress: &p})
+}
+
+// Info reports something that a person who watches should know, in one line.
+func (j *Job) Info(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	j.Log.Info(msg)
+	j.emit(event.Event{Type: event.StageLog, Level: "info", Message: msg})
+}
+
+// Warn reports something that a person who watches should act on or know before trusting the result.
+func (j *Job) Warn(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	j.Log.Warn(msg)
+	j.emit(event.Event{Type: event.StageLog, Level: "warn", Message: msg})
+}
+
+// Metric records a number of the stage's result under its public name (test_top1, own_score). It is kept with
+// the stage's record, so it is known again when the stage is reused.
+func (j *Job) Metric(name string, value float64) {
+	j.metrics = append(j.metrics, event.Value{Name: name, Value: value})
+	j.emit(event.Event{Type: event.StageMetric, Values: []event.Value{{Name: name, Value: value}}})
+}
+
+// Summary sets the lines that are shown for this stage at the end of a run.
+func (j *Job) Summary(text string) {
+	j.summary = text
+	j.emit(event.Event{Type: event.StageSummary, Message: text})
+}
+
+// Metrics returns what Metric has recorded so far, in order.
+func (j *Job) Metrics() []event.Value { return j.metrics }
+
+func (j *Job) emit(e event.Event) {
+	e.Time, e.Stage = time.Now(), j.ID
+	j.events.Emit(e)
+}
