@@ -1,0 +1,452 @@
+package space_test
+
+import (
+	"encoding/csv"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+const allSkip = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+
+func architectures(s *space.Space) *rapid.Generator[space.Architecture] {
+	return rapid.Custom(func(t *rapid.T) space.Architecture {
+		return rapid.SliceOfN(rapid.IntRange(0, len(s.Operations)-1), len(s.Edges), len(s.Edges)).Draw(t, "operations")
+	})
+}
+
+func probabilities(s *space.Space) *rapid.Generator[space.Probabilities] {
+	return rapid.Custom(func(t *rapid.T) space.Probabilities {
+		row := rapid.SliceOfN(rapid.Float64Range(-6, 6), len(s.Operations), len(s.Operations))
+		return space.Softmax(rapid.SliceOfN(row, len(s.Edges), len(s.Edges)).Draw(t, "alpha"))
+	})
+}
+
+func TestNASBench201IsTheBenchmarksCell(t *testing.T) {
+	s := space.NASBench201()
+	edges := []space.Edge{{From: 0, To: 1}, {From: 0, To: 2}, {From: 1, To: 2}, {From: 0, To: 3}, {From: 1, To: 3}, {From: 2, To: 3}}
+	operations := []string{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"}
+	if diff := cmp.Diff(&space.Space{Name: "nasbench201", Nodes: 4, Edges: edges, Operations: operations}, s); diff != "" {
+		t.Errorf("space differs (-want +got):\n%s", diff)
+	}
+	if s.Size() != 15625 {
+		t.Errorf("Size() = %d, want 15625", s.Size())
+	}
+}
+
+func TestByName(t *testing.T) {
+	for _, name := range space.Names() {
+		s, err := space.ByName(name)
+		if err != nil || s.Name != name {
+			t.Errorf("ByName(%q) = %v, %v", name, s, err)
+		}
+	}
+	_, err := space.ByName("nasbench-201")
+	if err == nil || !strings.Contains(err.Error(), `did you mean "nasbench201"?`) {
+		t.Errorf("error does not name the nearest space: %v", err)
+	}
+}
+
+func TestFormatAndParse(t *testing.T) {
+	s := space.NASBench201()
+	tests := []struct {
+		text string
+		arch space.Architecture
+	}{
+		{allSkip, space.Architecture{1, 1, 1, 1, 1, 1}},
+		// Rows 0 and 1 of the public table.
+		{"|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|", space.Architecture{4, 2, 1, 2, 1, 1}},
+		{"|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|", space.Architecture{3, 3, 4, 1, 3, 1}},
+		{"|none~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|nor_conv_3x3~1|avg_pool_3x3~2|", space.Architecture{0, 0, 1, 2, 3, 4}},
+	}
+	for _, tt := range tests {
+		got, err := s.Parse(tt.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.arch, got); diff != "" {
+			t.Errorf("Parse(%q) differs (-want +got):\n%s", tt.text, diff)
+		}
+		if text := s.Format(tt.arch); text != tt.text {
+			t.Errorf("Format(%v) = %q, want %q", tt.arch, text, tt.text)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a := architectures(s).Draw(t, "a")
+		got, err := s.Parse(s.Format(a))
+		if err != nil || !got.Equal(a) {
+			t.Fatalf("Parse(Format(%v)) = %v, %v", a, got, err)
+		}
+	})
+}
+
+func TestParseSaysWhereAndWhat(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       space.ParseError
+	}{
+		{"empty", "", space.ParseError{Position: 1, Found: "", Want: `"|"`}},
+		{"not an architecture", "hello", space.ParseError{Position: 1, Found: "hello", Want: `"|"`}},
+		{
+			"misspelled operation", strings.Replace(allSkip, "skip_connect~1", "skip_conect~1", 1),
+			space.ParseError{Position: 34, Found: "skip_conect", Nearest: "skip_connect"},
+		},
+		{
+			"operation of another space", strings.Replace(allSkip, "skip_connect~2", "sep_conv_5x5~2", 1),
+			space.ParseError{Position: 81, Found: "sep_conv_5x5"},
+		},
+		{"nothing like it", strings.Replace(allSkip, "skip_connect~2", "zzz~2", 1), space.ParseError{Position: 81, Found: "zzz"}},
+		{"no operation", "||", space.ParseError{Position: 2, Found: "|"}},
+		{"wrong input node", strings.Replace(allSkip, "~1", "~0", 1), space.ParseError{Position: 46, Found: "~0", Want: `"~1"`}},
+		{"missing node", allSkip[:strings.LastIndex(allSkip, "+")], space.ParseError{Position: 49, Found: "", Want: `"+"`}},
+		{"cut short", allSkip[:20], space.ParseError{Position: 19, Found: "sk", Want: ""}},
+		{"something after it", allSkip + "\n", space.ParseError{Position: 96, Found: "\n", Want: "the end after the 6 operations of a cell"}},
+	}
+	const operations = "one of none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3"
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, err := space.NASBench201().Parse(tt.text)
+			var got *space.ParseError
+			if !errors.As(err, &got) {
+				t.Fatalf("Parse = %v, %v, want a *ParseError", a, err)
+			}
+			tt.want.Space, tt.want.Text = "nasbench201", tt.text
+			if tt.want.Want == "" {
+				tt.want.Want = operations
+			}
+			if diff := cmp.Diff(tt.want, *got); diff != "" {
+				t.Errorf("error differs (-want +got):\n%s\n%v", diff, err)
+			}
+		})
+	}
+	_, err := space.NASBench201().Parse("|conv_3x3~0|")
+	const message = `architecture "|conv_3x3~0|" of space nasbench201: at character 2 found "conv_3x3", want ` + operations + `; did you mean "nor_conv_3x3"?`
+	if err == nil || err.Error() != message {
+		t.Errorf("message is\n%v\nwant\n%s", err, message)
+	}
+}
+
+func TestCheckNamesTheFault(t *testing.T) {
+	s := space.NASBench201()
+	tests := []struct {
+		arch space.Architecture
+		want string
+	}{
+		{space.Architecture{0, 1, 2, 3, 4, 0}, ""},
+		{space.Architecture{0, 1}, "architecture has 2 operations, space nasbench201 has 6 edges"},
+		{space.Architecture{0, 1, 2, 5, 4, 0}, "operation 5 on edge 3 (3<-0) is out of range: space nasbench201 has operations 0 to 4"},
+		{space.Architecture{-1, 1, 2, 3, 4, 0}, "operation -1 on edge 0 (1<-0) is out of range: space nasbench201 has operations 0 to 4"},
+	}
+	for _, tt := range tests {
+		got := ""
+		if err := s.Check(tt.arch); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("Check(%v) = %q, want %q", tt.arch, got, tt.want)
+		}
+	}
+	if got := s.Format(space.Architecture{9, -1}); strings.Count(got, "?") != 6 {
+		t.Errorf("Format of what is no architecture = %q, want six question marks", got)
+	}
+}
+
+func TestAllYieldsEveryArchitectureOnce(t *testing.T) {
+	s := space.NASBench201()
+	seen := map[string]bool{}
+	var first, last space.Architecture
+	for a := range s.All() {
+		if seen[a.Key()] {
+			t.Fatalf("%v comes twice", a)
+		}
+		if last != nil && slices.Compare(last, a) >= 0 {
+			t.Fatalf("%v comes after %v", a, last)
+		}
+		seen[a.Key()] = true
+		if first == nil {
+			first = a
+		}
+		last = a
+	}
+	if len(seen) != s.Size() || !first.Equal(space.Architecture{0, 0, 0, 0, 0, 0}) || !last.Equal(space.Architecture{4, 4, 4, 4, 4, 4}) {
+		t.Errorf("%d architectures from %v to %v", len(seen), first, last)
+	}
+}
+
+func TestDistanceIsAMetric(t *testing.T) {
+	s := space.NASBench201()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := architectures(s).Draw(t, "a"), architectures(s).Draw(t, "b"), architectures(s).Draw(t, "c")
+		ab, ba, bc, ac := space.Distance(a, b), space.Distance(b, a), space.Distance(b, c), space.Distance(a, c)
+		switch {
+		case ab != ba:
+			t.Fatalf("not symmetric: %d, %d", ab, ba)
+		case (ab == 0) != a.Equal(b):
+			t.Fatalf("distance %d of %v and %v", ab, a, b)
+		case ac > ab+bc:
+			t.Fatalf("triangle: %d > %d + %d", ac, ab, bc)
+		}
+	})
+}
+
+func TestTotalVariationIsAMetric(t *testing.T) {
+	s := space.NASBench201()
+	rapid.Check(t, func(t *rapid.T) {
+		p, q, r := probabilities(s).Draw(t, "p"), probabilities(s).Draw(t, "q"), probabilities(s).Draw(t, "r")
+		pq, qp, qr, pr := space.TotalVariation(p, q), space.TotalVariation(q, p), space.TotalVariation(q, r), space.TotalVariation(p, r)
+		switch {
+		case pq != qp:
+			t.Fatalf("not symmetric: %g, %g", pq, qp)
+		case pq < 0 || pq > float64(len(s.Edges)):
+			t.Fatalf("distance %g is not between 0 and the number of edges", pq)
+		case space.TotalVariation(p, p) != 0:
+			t.Fatal("distance to itself is not 0")
+		case pr > pq+qr+1e-12:
+			t.Fatalf("triangle: %g > %g + %g", pr, pq, qr)
+		}
+	})
+}
+
+func TestTotalVariationOfOneHotIsDistance(t *testing.T) {
+	s := space.NASBench201()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := architectures(s).Draw(t, "a"), architectures(s).Draw(t, "b")
+		if tv, d := space.TotalVariation(s.OneHot(a), s.OneHot(b)), space.Distance(a, b); tv != float64(d) {
+			t.Fatalf("total variation %g, distance %d", tv, d)
+		}
+	})
+}
+
+func TestShellsHoldAllNeighborsAtTheirDistance(t *testing.T) {
+	s := space.NASBench201()
+	sizes := []int{1, 24, 240, 1280, 3840, 6144, 4096}
+	rapid.Check(t, func(t *rapid.T) {
+		a := architectures(s).Draw(t, "a")
+		d := rapid.IntRange(0, 3).Draw(t, "distance")
+		shell := s.Shell(a, d)
+		if len(shell) != sizes[d] || s.ShellSize(d) != sizes[d] {
+			t.Fatalf("%d neighbors at distance %d, ShellSize says %d, want %d", len(shell), d, s.ShellSize(d), sizes[d])
+		}
+		seen := map[string]bool{}
+		for _, b := range shell {
+			if s.Check(b) != nil || space.Distance(a, b) != d || seen[b.Key()] {
+				t.Fatalf("%v is not a new architecture at distance %d from %v", b, d, a)
+			}
+			seen[b.Key()] = true
+		}
+	})
+	total := 0
+	for d, want := range sizes {
+		if s.ShellSize(d) != want {
+			t.Errorf("ShellSize(%d) = %d, want %d", d, s.ShellSize(d), want)
+		}
+		total += s.ShellSize(d)
+	}
+	if total != s.Size() {
+		t.Errorf("the shells hold %d architectures, the space %d", total, s.Size())
+	}
+}
+
+func TestNeighborsComeNearestFirst(t *testing.T) {
+	s := space.NASBench201()
+	a := space.Architecture{3, 1, 0, 4, 2, 2}
+	if got := s.Neighbors(a, 0); len(got) != 0 {
+		t.Errorf("%d neighbors at radius 0", len(got))
+	}
+	got := s.Neighbors(a, 3)
+	if len(got) != 24+240+1280 {
+		t.Fatalf("%d neighbors at radius 3", len(got))
+	}
+	if !slices.IsSortedFunc(got, func(x, y space.Architecture) int { return space.Distance(a, x) - space.Distance(a, y) }) {
+		t.Error("neighbors are not in order of distance")
+	}
+	want := []space.Architecture{{0, 1, 0, 4, 2, 2}, {1, 1, 0, 4, 2, 2}, {2, 1, 0, 4, 2, 2}, {4, 1, 0, 4, 2, 2}, {3, 0, 0, 4, 2, 2}}
+	if diff := cmp.Diff(want, got[:5]); diff != "" {
+		t.Errorf("first neighbors differ (-want +got):\n%s", diff)
+	}
+	if n := len(s.Neighbors(a, 99)); n != s.Size()-1 {
+		t.Errorf("a radius beyond the edges reaches %d architectures, want all others", n)
+	}
+}
+
+func TestSoftmax(t *testing.T) {
+	got := space.Softmax([][]float64{{0, 0, 0, 0}, {1000, 1000, -1000}, {math.Log(1), math.Log(3)}})
+	want := space.Probabilities{{0.25, 0.25, 0.25, 0.25}, {0.5, 0.5, 0}, {0.25, 0.75}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-15)); diff != "" {
+		t.Errorf("softmax differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestArgmaxUndoesOneHot(t *testing.T) {
+	s := space.NASBench201()
+	rapid.Check(t, func(t *rapid.T) {
+		a := architectures(s).Draw(t, "a")
+		p := s.OneHot(a)
+		if got := p.Argmax(); !got.Equal(a) {
+			t.Fatalf("Argmax = %v, want %v", got, a)
+		}
+		if got := p.Sample(rand.New(rand.NewPCG(1, 2))); !got.Equal(a) {
+			t.Fatalf("Sample = %v, want %v", got, a)
+		}
+		if p.Entropy() != 0 {
+			t.Fatalf("Entropy = %g, want 0", p.Entropy())
+		}
+	})
+	tied := space.Probabilities{{0.2, 0.4, 0.4}}
+	if got := tied.Argmax(); got[0] != 1 {
+		t.Errorf("of equals Argmax takes %d, want the first", got[0])
+	}
+}
+
+func TestEntropyIsTheMeanOverEdges(t *testing.T) {
+	p := space.Probabilities{{0.25, 0.25, 0.25, 0.25}, {1, 0, 0, 0}}
+	if got, want := p.Entropy(), math.Log(4)/2; math.Abs(got-want) > 1e-15 {
+		t.Errorf("Entropy = %g, want %g", got, want)
+	}
+}
+
+func TestSampleFollowsTheProbabilities(t *testing.T) {
+	p := space.Probabilities{{0.1, 0, 0.6, 0.3}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	const draws = 20000
+	counts := make([]float64, 4)
+	for range draws {
+		counts[p.Sample(rng)[0]]++
+	}
+	for k, c := range counts {
+		if math.Abs(c/draws-p[0][k]) > 0.015 {
+			t.Errorf("operation %d was drawn in %.3f of the cases, want %.3f", k, c/draws, p[0][k])
+		}
+	}
+}
+
+func TestRandomIsUniform(t *testing.T) {
+	s := space.NASBench201()
+	rng := rand.New(rand.NewPCG(3, 4))
+	const draws = 20000
+	counts := make([][5]float64, len(s.Edges))
+	for range draws {
+		a := s.Random(rng)
+		if err := s.Check(a); err != nil {
+			t.Fatal(err)
+		}
+		for e, op := range a {
+			counts[e][op]++
+		}
+	}
+	for e := range counts {
+		for op, c := range counts[e] {
+			if math.Abs(c/draws-0.2) > 0.015 {
+				t.Errorf("edge %d has operation %d in %.3f of the cases, want 0.2", e, op, c/draws)
+			}
+		}
+	}
+}
+
+func TestCountOperation(t *testing.T) {
+	s := space.NASBench201()
+	a := space.Architecture{1, 1, 0, 3, 1, 4}
+	for name, want := range map[string]int{"skip_connect": 3, "none": 1, "nor_conv_1x1": 0, "max_pool_3x3": 0} {
+		if got := s.CountOperation(a, name); got != want {
+			t.Errorf("CountOperation(%q) = %d, want %d", name, got, want)
+		}
+	}
+}
+
+// The public table names every architecture of the space once.
+func TestEveryStringOfThePublicTable(t *testing.T) {
+	f, err := os.Open(filepath.Join(dataDir(t), "nasbench201", "accuracy_12ep.csv"))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("the public table is not here: set PLATEAU_DATA to the folder that holds nasbench201")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	if _, err := r.Read(); err != nil {
+		t.Fatal(err)
+	}
+	s := space.NASBench201()
+	seen := map[string]bool{}
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.Parse(row[1])
+		if err != nil {
+			t.Fatalf("row %s: %v", row[0], err)
+		}
+		if text := s.Format(a); text != row[1] {
+			t.Fatalf("row %s: %q is printed as %q", row[0], row[1], text)
+		}
+		if row[0] == "1835" && row[1] != allSkip {
+			t.Errorf("row 1835 is %q, want all skip connections", row[1])
+		}
+		seen[a.Key()] = true
+	}
+	for a := range s.All() {
+		if !seen[a.Key()] {
+			t.Errorf("%s is not in the table", s.Format(a))
+		}
+	}
+	if len(seen) != s.Size() {
+		t.Errorf("the table names %d architectures, the space has %d", len(seen), s.Size())
+	}
+}
+
+// dataDir finds the folder with public data: PLATEAU_DATA, else shared/data beside the repository.
+func dataDir(t *testing.T) string {
+	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
+		return dir
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(filepath.Dir(dir), "shared", "data")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return ""
+}
+
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{allSkip, "", "|", allSkip[:30], strings.Replace(allSkip, "skip", "sk\xffip", 2), strings.Repeat("|", 300)} {
+		f.Add(text)
+	}
+	s := space.NASBench201()
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := s.Parse(text)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		if err := s.Check(a); err != nil {
+			t.Errorf("Parse(%q) = %v: %v", text, a, err)
+		}
+		if back := s.Format(a); back != text {
+			t.Errorf("Parse(%q) prints as %q", text, back)
+		}
+	})
+}
