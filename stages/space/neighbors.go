@@ -27,18 +27,11 @@ func (s *Space) Neighbors(a Architecture, radius int) []Architecture {
 // ShellSize returns how many architectures lie at exactly the given distance from any one: choose the edges, then
 // another operation on each. For NAS-Bench-201 it is 24, 240, 1280 at distance 1, 2, 3.
 func (s *Space) ShellSize(distance int) int {
-	if distance < 0 || distance > len(s.Edges) {
-		return 0
-	}
-	n := 1
-	for i := range distance {
-		n = n * (len(s.Edges) - i) / (i + 1)
-	}
-	return n * power(len(s.Operations)-1, distance)
+	return binomial(len(s.Edges), distance) * power(len(s.Operations)-1, distance)
 }
 
-// Shell returns the architectures at exactly the given distance from a. They come in lexicographic order of the
-// edges that are changed, and for the same edges in that of the operations put there.
+// Shell returns the architectures at exactly the given distance from a, in a fixed order: by the first edge that
+// is changed, then by the operation put there, then likewise for the edges after it.
 func (s *Space) Shell(a Architecture, distance int) []Architecture {
 	if distance < 0 || distance > len(s.Edges) || len(a) != len(s.Edges) {
 		return nil
@@ -64,4 +57,41 @@ func (s *Space) Shell(a Architecture, distance int) []Architecture {
 	}
 	change(0, distance)
 	return out
+}
+
+// ShellAt returns Shell(a, distance)[index] without making the others, so that neighbors can be drawn from a
+// shell of any size. It returns nil when there is no such neighbor.
+func (s *Space) ShellAt(a Architecture, distance, index int) Architecture {
+	if len(a) != len(s.Edges) || index < 0 || index >= s.ShellSize(distance) {
+		return nil
+	}
+	others := len(s.Operations) - 1
+	out := a.Clone()
+	for e, left := 0, distance; left > 0; e++ {
+		// So many neighbors change edge e and left-1 of the later ones; they come before those that keep e.
+		rest := binomial(len(a)-e-1, left-1) * power(others, left-1)
+		if index >= others*rest {
+			index -= others * rest
+			continue
+		}
+		op := index / rest
+		if op >= a[e] {
+			op++
+		}
+		out[e] = op
+		index %= rest
+		left--
+	}
+	return out
+}
+
+func binomial(n, k int) int {
+	if k < 0 || k > n {
+		return 0
+	}
+	b := 1
+	for i := range k {
+		b = b * (n - i) / (i + 1)
+	}
+	return b
 }
