@@ -60,3 +60,5 @@ require (
 	gorgonia.org/vecf64 v0.9.0 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
+
+tool google.golang.org/protobuf/cmd/protoc-gen-go

@@ -1,0 +1,44 @@
+package graph
+
+// DefaultEpsilon is added to variances in batch normalization; the default of PyTorch and of ONNX.
+const DefaultEpsilon = 1e-5
+
+// BatchNorm is batch normalization of x [N, C, H, W] with statistics that are given: the form for inference. All
+// others are [C].
+func BatchNorm(x, scale, bias, mean, variance *Value, epsilon float32) *Value {
+	g := graphOf(x)
+	if !checkChannels(x, scale, bias, mean, variance) {
+		return g.dummy(Float32, x.shape)
+	}
+	return g.node("BatchNormalization", []*Value{x, scale, bias, mean, variance}, Attributes{{"epsilon", epsilon}}, nil, []spec{{Float32, x.shape}}, true)[0]
+}
+
+// BatchNormTrain is batch normalization of x [N, C, H, W] with the statistics of the batch. It also returns
+// momentum * runningMean + (1 - momentum) * batch mean, and the same for the variance (of the population, not
+// the sample). Note that momentum weighs the old value, as ONNX defines it: PyTorch's 0.1 is 0.9 here, and
+// momentum 0 returns the batch's own statistics.
+func BatchNormTrain(x, scale, bias, runningMean, runningVar *Value, epsilon, momentum float32) (y, mean, variance *Value) {
+	g := graphOf(x)
+	if !checkChannels(x, scale, bias, runningMean, runningVar) {
+		d := g.dummy(Float32, []int{1})
+		return g.dummy(Float32, x.shape), d, d
+	}
+	c := []int{x.shape[1]}
+	out := g.node("BatchNormalization", []*Value{x, scale, bias, runningMean, runningVar},
+		Attributes{{"epsilon", epsilon}, {"momentum", momentum}, {"training_mode", 1}}, nil, []spec{{Float32, x.shape}, {Float32, c}, {Float32, c}}, true)
+	return out[0], out[1], out[2]
+}
+
+func checkChannels(x *Value, vs ...*Value) bool {
+	if len(x.shape) != 4 {
+		x.graph.fail("BatchNormalization", "wants x [N, C, H, W], has %v", x.shape)
+		return false
+	}
+	for _, v := range vs {
+		if len(v.shape) != 1 || v.shape[0] != x.shape[1] {
+			x.graph.fail("BatchNormalization", "wants [%d] for the channels of %v, has %v", x.shape[1], x.shape, v.shape)
+			return false
+		}
+	}
+	return true
+}
