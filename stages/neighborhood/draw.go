@@ -1,0 +1,69 @@
+package neighborhood
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Draw returns the architectures whose scores make up the neighborhood of center: center first when it is
+// included, then its neighbors in the order of space.Neighbors. With settings.Samples below the number of
+// neighbors at distance 1 to radius, that many of them are drawn uniformly without replacement; each distance is
+// then met in proportion to how many neighbors lie there. Otherwise all are returned and rng is not used (it may
+// be nil). At radius 0 the result is the center alone.
+//
+// A radius beyond the edges of the space reaches the whole space; Settings.CheckSpace refuses it beforehand.
+func Draw(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
+	if st.Radius <= 0 {
+		return []space.Architecture{center.Clone()}
+	}
+	var out []space.Architecture
+	if st.IncludeCenter {
+		out = append(out, center.Clone())
+	}
+	return append(out, drawNeighbors(s, center, st, rng)...)
+}
+
+// neighbors counts the architectures at distance 1 to radius.
+func neighbors(s *space.Space, radius int) int {
+	n := 0
+	for d := 1; d <= min(radius, len(s.Edges)); d++ {
+		n += s.ShellSize(d)
+	}
+	return n
+}
+
+func drawNeighbors(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
+	total := neighbors(s, st.Radius)
+	if st.Samples <= 0 || st.Samples >= total {
+		return s.Neighbors(center, st.Radius)
+	}
+	out := make([]space.Architecture, 0, st.Samples)
+	for _, index := range subset(total, st.Samples, rng) {
+		d := 1
+		for index >= s.ShellSize(d) {
+			index -= s.ShellSize(d)
+			d++
+		}
+		out = append(out, s.ShellAt(center, d, index))
+	}
+	return out
+}
+
+// subset draws k of the numbers 0 to n-1, every subset being as likely, and returns them ascending. It is Floyd's
+// algorithm (Bentley and Floyd 1987): k random numbers, whatever n is.
+func subset(n, k int, rng *rand.Rand) []int {
+	chosen := make(map[int]bool, k)
+	out := make([]int, 0, k)
+	for top := n - k; top < n; top++ {
+		i := rng.IntN(top + 1)
+		if chosen[i] {
+			i = top
+		}
+		chosen[i] = true
+		out = append(out, i)
+	}
+	slices.Sort(out)
+	return out
+}
