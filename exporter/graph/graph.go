@@ -278,7 +278,7 @@ func (g *Graph) node(op string, in []*Value, attrs Attributes, bodies []Body, ou
 		key = nodeKey(op, in, attrs)
 		for b := g.block; b != nil; b = b.parent {
 			if n, ok := b.seen[key]; ok {
-				return n.Outputs
+				return slices.Clone(n.Outputs)
 			}
 		}
 	}
@@ -297,7 +297,7 @@ func (g *Graph) node(op string, in []*Value, attrs Attributes, bodies []Body, ou
 	if share {
 		g.block.seen[key] = n
 	}
-	return n.Outputs
+	return slices.Clone(n.Outputs) // the caller may keep and change its slice
 }
 
 func (g *Graph) unique(op string) string {
