@@ -28,7 +28,15 @@ func New(seed uint64, labels ...string) *rand.Rand {
 // At returns a generator for item i of the stream with the given derived seed: cheap enough to call once
 // for every image of every epoch.
 func At(seed uint64, i uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, mix(seed^mix(i+1))))
+	p := new(rand.PCG)
+	Reset(p, seed, i)
+	return rand.New(p)
+}
+
+// Reset puts p at the beginning of the stream that At(seed, i) returns, so that a loop over many items can reuse
+// one generator.
+func Reset(p *rand.PCG, seed uint64, i uint64) {
+	p.Seed(seed, mix(seed^mix(i+1)))
 }
 
 func derive(seed uint64, labels []string) (hi, lo uint64) {

@@ -1,0 +1,107 @@
+package dataset
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Dataset is a classification task: images in three splits.
+type Dataset struct {
+	Name    string   // a short name: "cifar10"
+	Source  string   // where the images are from and what was done to them, in one line
+	Classes []string // class names by label
+	// Mean and Std are the mean and the standard deviation of each channel of the training split, with pixels
+	// scaled to 0..1. They normalize every split, and stay the same when training and validation split are joined.
+	Mean, Std []float32
+	// Train is what weights learn from, Valid is what a search compares architectures on (it may be empty), Test
+	// is for the final measurement alone.
+	Train, Valid, Test *Images
+}
+
+// TrainValid returns a copy of the training and the validation split as one: what the winner of a search learns
+// from. Normalize it with the same Mean and Std.
+func (d *Dataset) TrainValid() *Images {
+	out := *d.Train
+	out.Count += d.Valid.Count
+	out.Pixels = slices.Concat(d.Train.Pixels, d.Valid.Pixels)
+	out.Labels = slices.Concat(d.Train.Labels, d.Valid.Labels)
+	return &out
+}
+
+// Check returns an error unless the dataset is whole: two classes or more with names of their own, a training and
+// a test split with at least one image each, splits of one image size, labels within range, and finite statistics.
+func (d *Dataset) Check() error {
+	if err := checkClasses(d.Classes); err != nil {
+		return err
+	}
+	for _, s := range d.splits() {
+		if err := s.images.check(len(d.Classes)); err != nil {
+			return fmt.Errorf("the %s split %w", s.name, err)
+		}
+		if s.images.Count == 0 && s.images != d.Valid {
+			return fmt.Errorf("the %s split is empty", s.name)
+		}
+		a, b := s.images, d.Train
+		if a.Channels != b.Channels || a.Height != b.Height || a.Width != b.Width {
+			return fmt.Errorf("the %s split has images of %dx%dx%d, the training split of %dx%dx%d",
+				s.name, a.Channels, a.Height, a.Width, b.Channels, b.Height, b.Width)
+		}
+	}
+	if len(d.Mean) != d.Train.Channels || len(d.Std) != d.Train.Channels {
+		return fmt.Errorf("has %d means and %d standard deviations for %d channels", len(d.Mean), len(d.Std), d.Train.Channels)
+	}
+	for c := range d.Mean {
+		if m, s := float64(d.Mean[c]), float64(d.Std[c]); !(m >= 0 && m <= 1) || !(s > 0 && s <= 1) {
+			return fmt.Errorf("channel %d has mean %v and standard deviation %v, want values of 0 to 1 and a deviation above 0", c, m, s)
+		}
+	}
+	return nil
+}
+
+type split struct {
+	name   string
+	images *Images
+}
+
+func (d *Dataset) splits() []split {
+	return []split{{"train", d.Train}, {"valid", d.Valid}, {"test", d.Test}}
+}
+
+func checkClasses(names []string) error {
+	if len(names) < 2 {
+		return fmt.Errorf("%d classes, want at least 2", len(names))
+	}
+	for i, n := range names {
+		if n == "" {
+			return fmt.Errorf("class %d has no name", i)
+		}
+		if first := slices.Index(names, n); first != i {
+			return fmt.Errorf("classes %d and %d are both named %q", first, i, n)
+		}
+	}
+	return nil
+}
+
+// statistics returns the mean and the standard deviation of each channel, with pixels scaled to 0..1. A channel
+// without any variation gets the deviation of one gray level, so that it can be divided by. The sums are of
+// whole numbers, so the result does not depend on the order of the images.
+func (im *Images) statistics() (mean, std []float32) {
+	mean, std = make([]float32, im.Channels), make([]float32, im.Channels)
+	plane := im.Height * im.Width
+	for c := range im.Channels {
+		var sum, squares uint64
+		for i := range im.Count {
+			for _, v := range im.at(i)[c*plane : (c+1)*plane] {
+				sum += uint64(v)
+				squares += uint64(v) * uint64(v)
+			}
+		}
+		n := float64(max(1, im.Count*plane))
+		m := float64(sum) / n
+		variance := float64(squares)/n - m*m
+		mean[c] = float32(m / 255)
+		std[c] = float32(max(math.Sqrt(max(variance, 0)), 1) / 255)
+	}
+	return mean, std
+}

@@ -1,0 +1,61 @@
+package dataset
+
+import "fmt"
+
+// Downscale returns the images reduced to height x width pixels by area: each new pixel is the mean of the part
+// of the old picture that it covers, rounded to the nearest value (halves up). The sizes need not divide each
+// other. Neither side may grow.
+func (im *Images) Downscale(height, width int) (*Images, error) {
+	if height < 1 || width < 1 || height > im.Height || width > im.Width {
+		return nil, fmt.Errorf("downscale images of %dx%d pixels to %dx%d: want 1 to %d wide and 1 to %d high",
+			im.Width, im.Height, width, height, im.Width, im.Height)
+	}
+	out := newImages(im.Count, im.Channels, height, width)
+	copy(out.Labels, im.Labels)
+	if height == im.Height && width == im.Width {
+		copy(out.Pixels, im.Pixels)
+		return out, nil
+	}
+	rows, columns := overlaps(im.Height, height), overlaps(im.Width, width)
+	// The weights of a pixel sum up to the old height x width in units that make every overlap a whole
+	// number, so the means are exact before rounding.
+	total := uint64(im.Height) * uint64(im.Width)
+	oldPlane, newPlane := im.Height*im.Width, height*width
+	for p := range im.Count * im.Channels {
+		from, to := im.Pixels[p*oldPlane:(p+1)*oldPlane], out.Pixels[p*newPlane:(p+1)*newPlane]
+		for y, r := range rows {
+			for x, c := range columns {
+				var sum uint64
+				for i, wy := range r.weights {
+					line := from[(r.first+i)*im.Width+c.first:]
+					var part uint64
+					for j, wx := range c.weights {
+						part += wx * uint64(line[j])
+					}
+					sum += wy * part
+				}
+				to[y*width+x] = uint8((2*sum + total) / (2 * total))
+			}
+		}
+	}
+	return out, nil
+}
+
+// overlap tells which old pixels of a line a new pixel covers, from first on, and how much of each, in
+// units of 1/(new length) of an old pixel.
+type overlap struct {
+	first   int
+	weights []uint64
+}
+
+func overlaps(from, to int) []overlap {
+	out := make([]overlap, to)
+	for o := range out {
+		begin, end := o*from, (o+1)*from // in units of 1/to of an old pixel
+		out[o].first = begin / to
+		for i := begin / to; i*to < end; i++ {
+			out[o].weights = append(out[o].weights, uint64(min(end, (i+1)*to)-max(begin, i*to)))
+		}
+	}
+	return out
+}

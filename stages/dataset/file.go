@@ -1,0 +1,106 @@
+package dataset
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/plateau-nas/plateau/exporter/safetensors"
+)
+
+// The metadata of a dataset's file. The version says how the tensors are named and laid out.
+const (
+	fileFormat  = "plateau dataset"
+	fileVersion = "1"
+)
+
+// Save writes the dataset to one safetensors file, whole or not at all. Equal datasets give equal bytes. The file
+// holds the tensors mean and std (F32, one value a channel) and for each split SPLIT.images (U8, NCHW) and SPLIT.labels
+// (I64), with SPLIT train, valid and test; the metadata has name, source and classes (a JSON list).
+func (d *Dataset) Save(path string) error {
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("save dataset %s: %w", d.Name, err)
+	}
+	classes, err := json.Marshal(d.Classes)
+	if err != nil {
+		return fmt.Errorf("save dataset %s: class names: %w", d.Name, err)
+	}
+	channels := []int{len(d.Mean)}
+	f := &safetensors.File{
+		Metadata: map[string]string{
+			"format": fileFormat, "version": fileVersion,
+			"name": d.Name, "source": d.Source, "classes": string(classes),
+		},
+		Tensors: []safetensors.Tensor{
+			safetensors.Float32("mean", channels, d.Mean),
+			safetensors.Float32("std", channels, d.Std),
+		},
+	}
+	for _, s := range d.splits() {
+		im := s.images
+		f.Tensors = append(f.Tensors,
+			safetensors.Uint8(s.name+".images", []int{im.Count, im.Channels, im.Height, im.Width}, im.Pixels),
+			safetensors.Int64(s.name+".labels", []int{im.Count}, im.Labels))
+	}
+	if err := safetensors.Write(path, f); err != nil {
+		return fmt.Errorf("save dataset %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+// Load reads a dataset that Save has written and checks it: layout, sizes, label range and statistics.
+func Load(path string) (*Dataset, error) {
+	f, err := safetensors.Read(path)
+	if err != nil {
+		return nil, fmt.Errorf("load dataset: %w", err)
+	}
+	d, err := decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("load dataset %s: %w", path, err)
+	}
+	return d, nil
+}
+
+func decode(f *safetensors.File) (*Dataset, error) {
+	if got := f.Metadata["format"]; got != fileFormat {
+		return nil, fmt.Errorf("the file is not a dataset: its metadata has format %q, want %q", got, fileFormat)
+	}
+	if got := f.Metadata["version"]; got != fileVersion {
+		return nil, fmt.Errorf("version %q of the layout is not known, want %q; make the dataset again", got, fileVersion)
+	}
+	d := &Dataset{Name: f.Metadata["name"], Source: f.Metadata["source"]}
+	if err := json.Unmarshal([]byte(f.Metadata["classes"]), &d.Classes); err != nil {
+		return nil, fmt.Errorf("metadata classes: %w", err)
+	}
+	var err error
+	if d.Mean, err = f.Float32("mean", -1); err != nil {
+		return nil, err
+	}
+	if d.Std, err = f.Float32("std", -1); err != nil {
+		return nil, err
+	}
+	for _, s := range []struct {
+		name string
+		to   **Images
+	}{{"train", &d.Train}, {"valid", &d.Valid}, {"test", &d.Test}} {
+		if *s.to, err = decodeSplit(f, s.name); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.Check(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func decodeSplit(f *safetensors.File, name string) (*Images, error) {
+	pixels, err := f.Uint8(name+".images", -1, -1, -1, -1)
+	if err != nil {
+		return nil, err
+	}
+	t, _ := f.Tensor(name + ".images")
+	im := &Images{Count: t.Shape[0], Channels: t.Shape[1], Height: t.Shape[2], Width: t.Shape[3], Pixels: pixels}
+	if im.Labels, err = f.Int64(name+".labels", im.Count); err != nil {
+		return nil, err
+	}
+	return im, nil
+}

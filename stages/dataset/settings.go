@@ -1,0 +1,108 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+)
+
+// The sources of images.
+const (
+	SourceShapes   = "shapes"
+	SourceCIFAR10  = "cifar10"
+	SourceCIFAR100 = "cifar100"
+)
+
+var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100}
+
+// How many shapes are drawn when the settings do not say.
+const (
+	defaultShapes     = 5000
+	defaultTestShapes = 1000
+)
+
+// Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
+type Settings struct {
+	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10 or cifar100 (read from path)."`
+	Path          string         `yaml:"path" doc:"Folder or .tar.gz with the files of the CIFAR binary version."`
+	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
+	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32."`
+	TrainImages   int            `yaml:"train_images" doc:"Images for training and validation together, drawn with equal classes; 0 for all that are read, or 5000 shapes."`
+	TestImages    int            `yaml:"test_images" doc:"Images for the test, drawn with equal classes; 0 for all that are read, or 1000 shapes."`
+	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
+	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
+}
+
+// DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
+func DefaultSettings() Settings {
+	return Settings{Source: SourceShapes, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+}
+
+var _ pipeline.Validator = (*Settings)(nil)
+
+// Validate implements pipeline.Validator. It looks at no files.
+func (s *Settings) Validate() error {
+	wrong := func(path, format string, args ...any) error {
+		return &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)}
+	}
+	var errs []error
+	add := func(bad bool, path, format string, args ...any) {
+		if bad {
+			errs = append(errs, wrong(path, format, args...))
+		}
+	}
+	if !slices.Contains(sources, s.Source) {
+		return wrong("source", "there is no source %q, want one of %s", s.Source, strings.Join(sources, ", "))
+	}
+	format, read := s.format()
+	if read {
+		add(s.Path == "", "path", "%s", noPath(format))
+		add(s.Size < 0 || s.Size > cifarSize, "size", "is %d, want 1 to %d pixels, or 0 for %d: images are only reduced", s.Size, cifarSize, cifarSize)
+	} else {
+		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source cifar10 or cifar100")
+		add(s.Size != 0 && (s.Size < minShapesSize || s.Size > maxShapesSize), "size",
+			"is %d, want %d to %d pixels, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
+	}
+	add(s.CoarseLabels && s.Source != SourceCIFAR100, "coarse_labels", "only cifar100 has coarse labels; remove it for %s", s.Source)
+	add(s.TrainImages < 0, "train_images", "is %d, want 1 or more, or 0 for the source's own number", s.TrainImages)
+	add(s.TestImages < 0, "test_images", "is %d, want 1 or more, or 0 for the source's own number", s.TestImages)
+	add(!(s.ValidFraction >= 0 && s.ValidFraction < 1), "valid_fraction", "is %v, want 0 to below 1, such as 0.5", s.ValidFraction)
+	add(s.Shapes.Clutter < 0 || s.Shapes.Clutter > maxClutter, "shapes.clutter", "is %d, want 0 to %d", s.Shapes.Clutter, maxClutter)
+	add(!(s.Shapes.Noise >= 0 && s.Shapes.Noise <= 1), "shapes.noise", "is %v, want 0 to 1", s.Shapes.Noise)
+	return errors.Join(errs...)
+}
+
+// format returns how the source's files are laid out, and whether there are any.
+func (s *Settings) format() (cifarFormat, bool) {
+	switch s.Source {
+	case SourceCIFAR10:
+		return cifar10(), true
+	case SourceCIFAR100:
+		return cifar100(), true
+	}
+	return cifarFormat{}, false
+}
+
+// label returns which of a record's labels is the class: the last, or the coarse one before it.
+func (s *Settings) label(f cifarFormat) int {
+	if s.CoarseLabels {
+		return 0
+	}
+	return len(f.labels) - 1
+}
+
+// size returns the side length of the images in pixels.
+func (s *Settings) size() int {
+	if s.Size == 0 {
+		return cifarSize
+	}
+	return s.Size
+}
+
+func noPath(f cifarFormat) string {
+	return fmt.Sprintf("%s is read from files: download %s (the binary version) from https://www.cs.toronto.edu/~kriz/cifar.html "+
+		"and give the archive, or the folder it unpacks to, as --set data.path=PATH (with data the stage's id)", f.title, f.archive)
+}

@@ -1,0 +1,88 @@
+package dataset
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// limit returns n of the images, or all when there are no more than n, in their old order: drawn at random with
+// classes as equal in number as they can be.
+func (im *Images) limit(n, classes int, rng *rand.Rand) *Images {
+	if n >= im.Count {
+		return im
+	}
+	chosen, _ := im.draw(equalQuotas(im.ClassCounts(classes), n), rng)
+	return im.pick(chosen)
+}
+
+// divide draws the given fraction of the images at random, of each class as far as its number allows, and returns
+// the others and the drawn ones, both in their old order.
+func (im *Images) divide(fraction float64, classes int, rng *rand.Rand) (rest, drawn *Images) {
+	chosen, others := im.draw(fractionQuotas(im.ClassCounts(classes), fraction), rng)
+	return im.pick(others), im.pick(chosen)
+}
+
+// draw chooses quotas[c] of the images of each class c at random and returns the chosen indices and the other
+// ones, both ascending.
+func (im *Images) draw(quotas []int, rng *rand.Rand) (chosen, others []int) {
+	byClass := make([][]int, len(quotas))
+	for i, l := range im.Labels {
+		byClass[l] = append(byClass[l], i)
+	}
+	for c, members := range byClass {
+		rng.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		chosen = append(chosen, members[:quotas[c]]...)
+		others = append(others, members[quotas[c]:]...)
+	}
+	slices.Sort(chosen)
+	slices.Sort(others)
+	return chosen, others
+}
+
+// equalQuotas divides n among the classes as equally as their counts allow. What cannot be divided goes to the
+// first classes.
+func equalQuotas(counts []int, n int) []int {
+	quotas := make([]int, len(counts))
+	for n > 0 {
+		var open []int // classes that have more to give
+		for c := range counts {
+			if quotas[c] < counts[c] {
+				open = append(open, c)
+			}
+		}
+		if len(open) == 0 {
+			return quotas
+		}
+		share := max(n/len(open), 1)
+		for _, c := range open {
+			more := min(share, counts[c]-quotas[c], n)
+			quotas[c] += more
+			n -= more
+		}
+	}
+	return quotas
+}
+
+// fractionQuotas returns the fraction of each count, rounded so that the sum is the rounded fraction of the whole:
+// the largest remainders are rounded up (Hamilton's method).
+func fractionQuotas(counts []int, fraction float64) []int {
+	quotas, order := make([]int, len(counts)), make([]int, len(counts))
+	remainders := make([]float64, len(counts))
+	total, given := 0, 0
+	for c, n := range counts {
+		whole, part := math.Modf(float64(n) * fraction)
+		quotas[c], remainders[c], order[c] = int(whole), part, c
+		total += n
+		given += quotas[c]
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainders[b], remainders[a]) })
+	missing := int(math.Round(float64(total)*fraction)) - given
+	for _, c := range order[:min(max(missing, 0), len(order))] {
+		if quotas[c] < counts[c] {
+			quotas[c]++
+		}
+	}
+	return quotas
+}

@@ -1,0 +1,175 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+)
+
+// Kind returns the stage kind "dataset".
+func Kind() pipeline.Kind {
+	return pipeline.Kind{
+		Name:    "dataset",
+		Version: 1,
+		Doc:     "Draws or reads labeled images, divides them into training, validation and test split, and writes them to one file.",
+		Outputs: []pipeline.Output{{
+			Name: "dataset", Type: "dataset", File: "dataset.safetensors",
+			Doc: "Images, labels, class names and the statistics that normalize a pixel.",
+		}},
+		New: func() pipeline.Stage {
+			s := DefaultSettings()
+			return &s
+		},
+	}
+}
+
+var (
+	_ pipeline.Stage         = (*Settings)(nil)
+	_ pipeline.Fingerprinter = (*Settings)(nil)
+)
+
+// Run implements pipeline.Stage.
+func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
+	d, err := Make(ctx, *s, job.Seed)
+	if err != nil {
+		return err
+	}
+	counts := fmt.Sprintf("%d training, %d validation and %d test images of %dx%d", d.Train.Count, d.Valid.Count, d.Test.Count, d.Train.Width, d.Train.Height)
+	job.Info("%s: %s", d.Name, counts)
+	job.Info("%d classes: %s", len(d.Classes), abridge(d.Classes, 10))
+	job.Info("normalization by channel: mean %s, standard deviation %s", decimals(d.Mean), decimals(d.Std))
+	if d.Valid.Count == 0 {
+		job.Warn("there are no validation images (valid_fraction %v of %d): a search has nothing to compare architectures on", s.ValidFraction, d.Train.Count)
+	}
+	if least := slices.Min(d.Train.ClassCounts(len(d.Classes))); least == 0 {
+		job.Warn("some classes have no training image; raise train_images (now %d)", s.TrainImages)
+	}
+	if err := d.Save(job.Output("dataset")); err != nil {
+		return err
+	}
+	job.Summary(fmt.Sprintf("%s: %s in %d classes", d.Name, counts, len(d.Classes)))
+	return nil
+}
+
+// Fingerprint implements pipeline.Fingerprinter: the SHA-256 of each file that is read, by its name. It does not
+// change when the files are moved or unpacked.
+func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
+	format, read := s.format()
+	if !read {
+		return nil, nil
+	}
+	sums, err := format.open(s.Path).digests(ctx, format.files(s.label(format)))
+	if err != nil {
+		return nil, pathError(format, fmt.Errorf("read %s from %s: %w", format.title, s.Path, err))
+	}
+	return sums, nil
+}
+
+// Make makes the dataset that the settings describe. Everything random comes from the seed: what is drawn, which
+// images are left out, and the division into training and validation split.
+func Make(ctx context.Context, s Settings, from uint64) (*Dataset, error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("make dataset: %w", err)
+	}
+	d := &Dataset{Name: s.Source}
+	var err error
+	if s.Source == SourceShapes {
+		err = d.drawShapes(ctx, s, from)
+	} else {
+		err = d.readCIFAR(ctx, s, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Train holds training and validation images up to here.
+	d.Train, d.Valid = d.Train.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"))
+	if d.Train.Count == 0 {
+		return nil, &pipeline.SettingError{Path: "valid_fraction", Err: fmt.Errorf("%v of %d images leaves none to train on", s.ValidFraction, d.Valid.Count)}
+	}
+	d.Mean, d.Std = d.Train.statistics()
+	return d, nil
+}
+
+func (d *Dataset) drawShapes(ctx context.Context, s Settings, from uint64) (err error) {
+	count := func(n, standard int) int {
+		if n == 0 {
+			return standard
+		}
+		return n
+	}
+	d.Classes = ShapeClasses()
+	d.Source = fmt.Sprintf("drawn shapes of %dx%d pixels, at most %d marks, noise up to %v", s.size(), s.size(), s.Shapes.Clutter, s.Shapes.Noise)
+	if d.Train, err = Shapes(ctx, count(s.TrainImages, defaultShapes), s.size(), s.Shapes, seed.Derive(from, "shapes", "train")); err != nil {
+		return err
+	}
+	d.Test, err = Shapes(ctx, count(s.TestImages, defaultTestShapes), s.size(), s.Shapes, seed.Derive(from, "shapes", "test"))
+	return err
+}
+
+func (d *Dataset) readCIFAR(ctx context.Context, s Settings, from uint64) error {
+	format, _ := s.format()
+	train, test, classes, err := format.read(ctx, s.Path, s.label(format))
+	if err != nil {
+		return pathError(format, err)
+	}
+	d.Classes = classes
+	d.Source = fmt.Sprintf("%s, binary version", format.title)
+	if s.CoarseLabels {
+		d.Name += "-coarse"
+		d.Source += ", coarse labels"
+	}
+	for _, part := range []struct {
+		name  string
+		count int
+		from  *Images
+		to    **Images
+	}{{"training", s.TrainImages, train, &d.Train}, {"test", s.TestImages, test, &d.Test}} {
+		im, note := part.from, ""
+		if part.count > 0 && part.count < im.Count {
+			note = fmt.Sprintf("%d of ", part.count)
+			im = im.limit(part.count, len(classes), seed.New(from, "limit", part.name))
+		}
+		d.Source += fmt.Sprintf(", %s%d %s images", note, part.from.Count, part.name)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("reduce images: %w", err)
+		}
+		if *part.to, err = im.Downscale(s.size(), s.size()); err != nil {
+			return err
+		}
+	}
+	if s.size() != cifarSize {
+		d.Source += fmt.Sprintf(", reduced to %dx%d by area", s.size(), s.size())
+	}
+	return nil
+}
+
+// pathError says of a file that is not there that the setting is to blame, and where the files are to be had.
+func pathError(f cifarFormat, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &pipeline.SettingError{Path: "path", Err: fmt.Errorf("%w. %s", err, noPath(f))}
+	}
+	return err
+}
+
+// abridge joins the first names and counts the others.
+func abridge(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func decimals(values []float32) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = fmt.Sprint(math.Round(float64(v)*1e4) / 1e4)
+	}
+	return strings.Join(texts, " ")
+}
