@@ -23,7 +23,7 @@ type Aggregator interface {
 
 // AggregatorSettings choose an aggregator. Only the parameter of the chosen one matters.
 type AggregatorSettings struct {
-	Aggregate   string  `yaml:"aggregate" doc:"What is made of the scores: mean, weighted_mean, median, trimmed_mean, min, quantile, soft_min or mean_std."`
+	Aggregate   string  `yaml:"aggregate" enum:"mean,weighted_mean,median,trimmed_mean,min,quantile,soft_min,mean_std" doc:"What is made of the scores of a neighborhood."`
 	Quantile    float64 `yaml:"quantile" doc:"For quantile: which one, from 0 (the worst) to 1 (the best)."`
 	Lambda      float64 `yaml:"lambda" doc:"For mean_std: how many standard deviations are taken from the mean."`
 	Temperature float64 `yaml:"temperature" doc:"For soft_min: the smaller, the nearer to the worst score; in units of the score."`

@@ -34,7 +34,7 @@ const (
 type Settings struct {
 	Radius             int    `yaml:"radius" doc:"Largest number of edges on which a neighbor differs; 0 scores the architecture alone."`
 	Samples            int    `yaml:"samples" doc:"Neighbors drawn for a center, without replacement; 0 takes all of them."`
-	Kind               string `yaml:"kind" doc:"How a relaxed neighbor changes an edge: swap (the strongest operation with another) or shuffle (any permutation)."`
+	Kind               string `yaml:"kind" enum:"swap,shuffle" doc:"How a relaxed neighbor changes an edge: swap (the strongest operation with another) or shuffle (any permutation)."`
 	IncludeCenter      bool   `yaml:"include_center" doc:"Whether the architecture itself counts among its neighbors."`
 	AggregatorSettings `yaml:",inline"`
 }

@@ -1,0 +1,95 @@
+package result
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Architecture is the content of architecture.json: what a search, or a re-ranking of its finalists, has chosen.
+// Scores are better when higher; nil where none was computed.
+type Architecture struct {
+	Space             string      `json:"space"`
+	Architecture      string      `json:"architecture"` // the choice, as the space writes it
+	Operations        []string    `json:"operations"`   // the same, one name an edge
+	Algorithm         string      `json:"algorithm"`    // what chose it: "darts", "random_search", "neighborhood"
+	Seed              uint64      `json:"seed"`         // of the stage
+	OwnScore          *float64    `json:"own_score"`
+	NeighborhoodScore *float64    `json:"neighborhood_score"`
+	Candidates        []Candidate `json:"candidates"`              // best first, the choice among them
+	Alpha             [][]float64 `json:"alpha,omitempty"`         // edge x operation, of searches that have it
+	Probabilities     [][]float64 `json:"probabilities,omitempty"` // edge x operation, each row sums to one
+	Settings          Settings    `json:"settings,omitempty"`
+}
+
+// Candidate is an architecture that the search would also put forward.
+type Candidate struct {
+	Architecture      string   `json:"architecture"`
+	Score             float64  `json:"score"`
+	NeighborhoodScore *float64 `json:"neighborhood_score,omitempty"`
+}
+
+// NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.
+func NewArchitecture(s *space.Space, a space.Architecture) *Architecture {
+	return &Architecture{Space: s.Name, Architecture: s.Format(a), Operations: operations(s, a), Candidates: []Candidate{}}
+}
+
+func operations(s *space.Space, a space.Architecture) []string {
+	names := make([]string, len(a))
+	for e, op := range a {
+		names[e] = s.Operations[op]
+	}
+	return names
+}
+
+// Parse returns the space and the chosen architecture in it.
+func (a *Architecture) Parse() (*space.Space, space.Architecture, error) {
+	s, err := space.ByName(a.Space)
+	if err != nil {
+		return nil, nil, err
+	}
+	arch, err := s.Parse(a.Architecture)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, arch, nil
+}
+
+func (a *Architecture) check() error {
+	s, arch, err := a.Parse()
+	if err != nil {
+		return err
+	}
+	if want := operations(s, arch); !slices.Equal(want, a.Operations) {
+		return fmt.Errorf("operations are %q, but architecture %s has %q", a.Operations, a.Architecture, want)
+	}
+	for i, c := range a.Candidates {
+		if err := architecture(s, fmt.Sprintf("candidate %d", i), c.Architecture); err != nil {
+			return err
+		}
+	}
+	if a.Alpha != nil {
+		if err := table(s, "alpha", a.Alpha); err != nil {
+			return err
+		}
+	}
+	if a.Probabilities != nil {
+		return table(s, "probabilities", a.Probabilities)
+	}
+	return nil
+}
+
+// ReadArchitecture reads an architecture.json.
+func ReadArchitecture(path string) (*Architecture, error) {
+	var a Architecture
+	if err := readJSON(path, "an architecture", &a); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// WriteArchitecture writes an architecture.json.
+func WriteArchitecture(path string, a *Architecture) error {
+	return writeJSON(path, "an architecture", a)
+}

@@ -1,0 +1,70 @@
+package result
+
+import "fmt"
+
+// Metrics is the content of metrics.json: what a model does on a split of a data set.
+type Metrics struct {
+	Model        string      `json:"model"`              // name of the model in its file
+	Dataset      string      `json:"dataset"`            // name of the data set
+	Split        string      `json:"split"`              // "test", "valid" or "train"
+	Count        int         `json:"count"`              // images
+	Top1         float64     `json:"top1"`               // share of images, 0 to 1
+	Top5         float64     `json:"top5"`               // share of images, 0 to 1
+	Loss         float64     `json:"loss"`               // mean cross-entropy in nats
+	Parameters   int64       `json:"parameters"`         // trainable numbers
+	MultiplyAdds int64       `json:"multiply_adds"`      // for one image
+	SizeBytes    int64       `json:"size_bytes"`         // of the file
+	Latency      *Latency    `json:"latency_ms"`         // of one image; nil when not measured. Differs from run to run.
+	PerClass     []ClassTop1 `json:"per_class"`          // in the order of the data set's classes
+	Confusion    [][]int     `json:"confusion"`          // true class x predicted class; nil when not kept
+	Provider     string      `json:"provider,omitempty"` // execution provider: "cpu"
+	Threads      int         `json:"threads,omitempty"`
+	Library      string      `json:"library,omitempty"` // version of the runtime
+}
+
+// Latency is how long a model takes for one image, in milliseconds.
+type Latency struct {
+	Mean float64 `json:"mean"`
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95,omitempty"`
+}
+
+// ClassTop1 is the accuracy on the images of one class.
+type ClassTop1 struct {
+	Class string  `json:"class"`
+	Count int     `json:"count"`
+	Top1  float64 `json:"top1"` // 0 to 1
+}
+
+func (m *Metrics) check() error {
+	if m.Dataset == "" || m.Split == "" || m.Count <= 0 {
+		return fmt.Errorf("dataset %q, split %q and count %d must say what was measured on", m.Dataset, m.Split, m.Count)
+	}
+	if !(m.Top1 >= 0 && m.Top1 <= 1) || !(m.Top5 >= 0 && m.Top5 <= 1) {
+		return fmt.Errorf("top1 %v and top5 %v must be shares between 0 and 1", m.Top1, m.Top5)
+	}
+	if m.Confusion == nil {
+		return nil
+	}
+	if len(m.Confusion) != len(m.PerClass) {
+		return fmt.Errorf("confusion has %d rows for %d classes", len(m.Confusion), len(m.PerClass))
+	}
+	for i, row := range m.Confusion {
+		if len(row) != len(m.PerClass) {
+			return fmt.Errorf("confusion: row %d has %d columns for %d classes", i, len(row), len(m.PerClass))
+		}
+	}
+	return nil
+}
+
+// ReadMetrics reads a metrics.json.
+func ReadMetrics(path string) (*Metrics, error) {
+	var m Metrics
+	if err := readJSON(path, "metrics", &m); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// WriteMetrics writes a metrics.json.
+func WriteMetrics(path string, m *Metrics) error { return writeJSON(path, "metrics", m) }
