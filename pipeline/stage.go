@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -41,7 +44,8 @@ type Kind struct {
 	Outputs []Output
 	// New returns a pointer to a struct that holds the settings with their defaults, and that runs them.
 	// The struct's fields carry `yaml:"name"` and `doc:"sentence"` tags; the document's "settings" are decoded
-	// into it strictly. It must have no side effects.
+	// into it strictly. `enum:"a,b"` lists the names that a text setting takes. `key:"-"` marks a setting that cannot
+	// change results, such as a number of workers; it stays out of the stage's key. It must have no side effects.
 	New func() Stage
 }
 
@@ -58,10 +62,25 @@ type Validator interface {
 	Validate() error
 }
 
+// Fingerprinter is implemented by stages whose result depends on something outside the document and their inputs: files
+// that a setting names, a tool's version. The facts become part of the stage's key, and a change of one is given as the
+// reason why the stage runs again. Fingerprint is called while a run is planned, after Validate; an error that is or
+// wraps a *SettingError is reported as a mistake in that setting.
+type Fingerprinter interface {
+	Fingerprint(ctx context.Context) (map[string]string, error)
+}
+
 // SettingError is a mistake in one setting.
 type SettingError struct {
 	Path string // the setting as in the document, such as "neighborhood.aggregate"
 	Err  error
+	// Known lists the values that the setting takes, when these are names; the report then suggests the nearest.
+	Known []string
+}
+
+// UnknownValue returns the error for a setting that must be one of a few names and is not.
+func UnknownValue(path, value string, known []string) *SettingError {
+	return &SettingError{Path: path, Err: fmt.Errorf("unknown value %q", value), Known: known}
 }
 
 // Error implements error.
@@ -91,6 +110,8 @@ type Job struct {
 	events  event.Sink
 	inputs  map[string]Artifact
 	outputs map[string]string
+
+	mu      sync.Mutex // stages may report from several goroutines
 	metrics []event.Value
 	summary string
 }
@@ -140,6 +161,12 @@ func (j *Job) Output(name string) string {
 
 // Progress reports how far the stage has come. It is cheap; call it as often as there is news.
 func (j *Job) Progress(p event.Progress) {
+	if math.IsNaN(p.Rate) || math.IsInf(p.Rate, 0) { // a rate over no time at all
+		p.Rate = 0
+	}
+	if math.IsNaN(p.Remaining) || math.IsInf(p.Remaining, 0) {
+		p.Remaining = -1
+	}
 	j.emit(event.Event{Type: event.StageProgress, Progress: &p})
 }
 
@@ -158,20 +185,40 @@ func (j *Job) Warn(format string, args ...any) {
 }
 
 // Metric records a number of the stage's result under its public name (test_top1, own_score). It is kept with
-// the stage's record, so it is known again when the stage is reused.
+// the stage's record, so it is known again when the stage is reused. Recording a name again replaces its value.
 func (j *Job) Metric(name string, value float64) {
-	j.metrics = append(j.metrics, event.Value{Name: name, Value: value})
+	j.mu.Lock()
+	i := slices.IndexFunc(j.metrics, func(v event.Value) bool { return v.Name == name })
+	if i >= 0 {
+		j.metrics[i].Value = value
+	} else {
+		j.metrics = append(j.metrics, event.Value{Name: name, Value: value})
+	}
+	j.mu.Unlock()
 	j.emit(event.Event{Type: event.StageMetric, Values: []event.Value{{Name: name, Value: value}}})
 }
 
 // Summary sets the lines that are shown for this stage at the end of a run.
 func (j *Job) Summary(text string) {
+	j.mu.Lock()
 	j.summary = text
+	j.mu.Unlock()
 	j.emit(event.Event{Type: event.StageSummary, Message: text})
 }
 
 // Metrics returns what Metric has recorded so far, in order.
-func (j *Job) Metrics() []event.Value { return j.metrics }
+func (j *Job) Metrics() []event.Value {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.metrics)
+}
+
+// SummaryText returns what Summary has set.
+func (j *Job) SummaryText() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.summary
+}
 
 func (j *Job) emit(e event.Event) {
 	e.Time, e.Stage = time.Now(), j.ID

@@ -4,7 +4,12 @@
 // value, so a sink that writes JSON lines needs no knowledge of the stages.
 package event
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
 
 // Type says what an event reports.
 type Type string
@@ -28,6 +33,51 @@ const (
 type Value struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
+}
+
+// MarshalJSON writes the value as a number, or as the text "NaN", "Infinity" or "-Infinity": a loss that has run away is
+// news that must not be lost on the way.
+func (v Value) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Name  string `json:"name"`
+		Value any    `json:"value"`
+	}{v.Name, v.Value}
+	switch {
+	case math.IsNaN(v.Value):
+		out.Value = "NaN"
+	case math.IsInf(v.Value, 1):
+		out.Value = "Infinity"
+	case math.IsInf(v.Value, -1):
+		out.Value = "-Infinity"
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (v *Value) UnmarshalJSON(data []byte) error {
+	var in struct {
+		Name  string          `json:"name"`
+		Value json.RawMessage `json:"value"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	v.Name = in.Name
+	var text string
+	if json.Unmarshal(in.Value, &text) == nil {
+		switch text {
+		case "NaN":
+			v.Value = math.NaN()
+		case "Infinity":
+			v.Value = math.Inf(1)
+		case "-Infinity":
+			v.Value = math.Inf(-1)
+		default:
+			return fmt.Errorf("value %s: %q is no number", in.Name, text)
+		}
+		return nil
+	}
+	return json.Unmarshal(in.Value, &v.Value)
 }
 
 // Progress is how far a long piece of work has come.

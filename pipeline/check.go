@@ -1,0 +1,205 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"strings"
+)
+
+// checked is a stage of a document in which no mistake was found.
+type checked struct {
+	*wired
+	build func() Stage // makes the stage with its settings; each run gets its own
+}
+
+// check applies the overrides and finds every mistake that can be found without touching anything outside the document.
+// The stages are in the order in which they can run. They are nil when there are mistakes.
+func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *node, s *spec, order []*checked) {
+	*f = findings{file: d.seen.file, lines: d.seen.lines, list: append([]Diagnostic(nil), d.seen.list...)}
+	root = d.root.clone()
+	applyOverrides(root, overrides, f)
+	s = readSpec(root, d.File, f)
+
+	complete := true
+	var all []*wired
+	builds := map[string]func() Stage{}
+	for _, st := range s.stages {
+		w := &wired{spec: st}
+		all = append(all, w)
+		kind, ok := reg.Lookup(st.kind)
+		if !ok {
+			complete = false
+			if st.kind != "" {
+				f.add(st.kindAt, Suggest(st.kind, "kinds", reg.Names()), "stage %s: there is no stage kind %q", st.id, st.kind)
+			}
+			continue
+		}
+		complete = complete && !st.broken
+		w.kind = kind
+		builds[st.id] = checkSettings(kind, st, f)
+	}
+	connect(s, all, complete, f)
+	sorted := sortStages(all, f)
+	if len(f.list) > 0 {
+		return root, s, nil
+	}
+	for _, w := range sorted {
+		order = append(order, &checked{wired: w, build: builds[w.spec.id]})
+	}
+	return root, s, order
+}
+
+// checkSettings decodes a stage's settings and lets the stage validate them. It returns what makes the stage again.
+func checkSettings(kind Kind, st *stageSpec, f *findings) func() Stage {
+	decode := func(f *findings) Stage {
+		stage := kind.New()
+		if st.settings != nil {
+			d := decoder{f: f, owner: "stage kind " + kind.Name}
+			d.structure(st.settings, reflect.ValueOf(stage).Elem(), "")
+		}
+		return stage
+	}
+	before := len(f.list)
+	stage := decode(f)
+	if v, ok := stage.(Validator); ok && len(f.list) == before {
+		// Settings of the wrong type would only bring further complaints about values that nobody wrote.
+		if err := guard(v.Validate); err != nil {
+			addSettingErrors(err, st, f)
+		}
+	}
+	return func() Stage { return decode(&findings{}) }
+}
+
+// guard calls fn and turns a panic into a *PanicError.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return fn()
+}
+
+// PanicError says that a stage panicked. Its message has no stack trace; Stack does.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error implements error.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("internal error: %v; this is a defect of plateau or of the stage kind, not of the document", e.Value)
+}
+
+// addSettingErrors reports what Validate or Fingerprint returned, each mistake at the setting that it names.
+func addSettingErrors(err error, st *stageSpec, f *findings) {
+	for _, m := range settingErrors(err, "") {
+		at := st.locate(m.path)
+		if m.path == "" {
+			f.add(at, "", "settings of stage %s: %v", st.id, m.err)
+			continue
+		}
+		hint := ""
+		if len(m.known) > 0 {
+			value := ""
+			if n := st.lookup(m.path); n != nil {
+				value = n.text
+			}
+			hint = Suggest(value, "values", m.known)
+		}
+		summary := m.err.Error()
+		if !strings.HasPrefix(summary, m.path+":") && !strings.HasPrefix(summary, m.path+" ") {
+			summary = m.path + ": " + summary
+		}
+		f.add(at, hint, "%s", summary)
+	}
+}
+
+// settingMistake is one setting's part of an error.
+type settingMistake struct {
+	path  string // empty when the error names no setting
+	err   error
+	known []string
+}
+
+// settingErrors takes joined errors apart. The path of a *SettingError inside another one is relative to the outer path.
+func settingErrors(err error, prefix string) []settingMistake {
+	join := func(path string) string {
+		return strings.TrimPrefix(prefix+"."+path, ".")
+	}
+	if se, ok := err.(*SettingError); ok {
+		path := join(se.Path)
+		var inner *SettingError
+		if errors.As(se.Err, &inner) {
+			return settingErrors(se.Err, path)
+		}
+		return []settingMistake{{path, se.Err, se.Known}}
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []settingMistake
+		for _, e := range many.Unwrap() {
+			out = append(out, settingErrors(e, prefix)...)
+		}
+		return out
+	}
+	var se *SettingError
+	if errors.As(err, &se) {
+		return []settingMistake{{join(se.Path), err, se.Known}}
+	}
+	return []settingMistake{{prefix, err, nil}}
+}
+
+// lookup returns the value that the document gives for a setting, or nil.
+func (st *stageSpec) lookup(path string) *node {
+	keys, err := splitPath(path)
+	if err != nil {
+		return nil
+	}
+	n := st.settings
+	for _, key := range keys {
+		switch key := key.(type) {
+		case string:
+			p := n.get(key)
+			if p == nil {
+				return nil
+			}
+			n = p.value
+		case int:
+			if n == nil || key >= len(n.items) {
+				return nil
+			}
+			n = n.items[key]
+		}
+	}
+	return n
+}
+
+// locate returns the place of a setting: its value, else the value of the nearest enclosing setting that the document
+// gives, else the stage's id.
+func (st *stageSpec) locate(path string) place {
+	for path != "" {
+		if n := st.lookup(path); n != nil {
+			return n.at
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			break
+		}
+		path = path[:i]
+	}
+	return st.at
+}
+
+// Check finds every mistake in the document that can be found without touching anything outside it. The error is
+// a *DiagnosticsError.
+func (d *Document) Check(ctx context.Context, reg *Registry, overrides []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var f findings
+	d.check(reg, overrides, &f)
+	return f.err(d.File)
+}

@@ -1,0 +1,150 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// Diagnostic is one mistake in a document or in an override of it.
+type Diagnostic struct {
+	File     string // as the document was named; empty for an override
+	Line     int    // from 1; 0 when the mistake has no place of its own
+	Column   int    // from 1, in characters
+	Override string // the text of the override that is wrong, such as "search.epochs=ten"; empty for the document
+	Summary  string // what is wrong, in one line
+	Excerpt  string // the line with carets under what is meant; empty when there is none
+	Hint     string // how to mend it, in one line; may be empty
+}
+
+// String formats the diagnostic for people: the place and the summary, the excerpt, the hint.
+func (d Diagnostic) String() string {
+	var b strings.Builder
+	switch {
+	case d.Override != "":
+		fmt.Fprintf(&b, "--set %s: ", d.Override)
+	case d.Line > 0:
+		fmt.Fprintf(&b, "%s:%d:%d: ", d.File, d.Line, d.Column)
+	case d.File != "":
+		fmt.Fprintf(&b, "%s: ", d.File)
+	}
+	b.WriteString(d.Summary)
+	if d.Excerpt != "" {
+		b.WriteString("\n" + d.Excerpt)
+	}
+	if d.Hint != "" {
+		b.WriteString("\n  " + d.Hint)
+	}
+	return b.String()
+}
+
+// DiagnosticsError is every mistake found in a document, in the order of the text; those of overrides come last.
+type DiagnosticsError struct {
+	Name        string // the document's name or file
+	Diagnostics []Diagnostic
+}
+
+// Error lists the mistakes, each with its place and excerpt.
+func (e *DiagnosticsError) Error() string {
+	var b strings.Builder
+	switch n := len(e.Diagnostics); n {
+	case 1:
+		fmt.Fprintf(&b, "%s has a mistake\n", e.Name)
+	default:
+		fmt.Fprintf(&b, "%s has %d mistakes\n", e.Name, n)
+	}
+	for _, d := range e.Diagnostics {
+		b.WriteString("\n" + d.String() + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// place is where something stands: in the document's text, or in an override.
+type place struct {
+	line, column int
+	width        int // characters that a caret line marks; at least 1 is shown
+	override     string
+}
+
+// findings gathers mistakes while a document is checked.
+type findings struct {
+	file  string
+	lines []string // the document's text, for excerpts
+	list  []Diagnostic
+}
+
+func (f *findings) add(at place, hint, format string, args ...any) {
+	d := Diagnostic{Summary: fmt.Sprintf(format, args...), Hint: hint}
+	if at.override != "" {
+		d.Override = at.override
+	} else {
+		d.File, d.Line, d.Column = f.file, at.line, at.column
+		d.Excerpt = f.excerpt(at)
+	}
+	if !slices.Contains(f.list, d) { // an anchor that is used twice is one mistake
+		f.list = append(f.list, d)
+	}
+}
+
+func (f *findings) err(name string) error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	list := slices.Clone(f.list)
+	slices.SortStableFunc(list, func(a, b Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(order(a), order(b)),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column),
+		)
+	})
+	return &DiagnosticsError{Name: name, Diagnostics: list}
+}
+
+func order(d Diagnostic) int {
+	if d.Override != "" {
+		return 1
+	}
+	return 0
+}
+
+// excerpt shows the line of at with carets below the marked characters.
+func (f *findings) excerpt(at place) string {
+	if at.line < 1 || at.line > len(f.lines) {
+		return ""
+	}
+	line := []rune(f.lines[at.line-1])
+	column := min(max(at.column, 1), len(line)+1)
+	end := min(column-1+max(at.width, 1), len(line))
+	// Keep very long lines readable: show the part around the mistake.
+	const before, after = 60, 100
+	start, prefix := 0, ""
+	if column-1 > before+after/2 {
+		start, prefix = column-1-before, "..."
+	}
+	shown, suffix := line[start:], ""
+	if len(shown) > before+after {
+		shown, suffix = shown[:before+after], "..."
+	}
+	end = min(end, start+len(shown))
+	var pad strings.Builder
+	pad.WriteString(strings.Repeat(" ", len(prefix)))
+	for _, r := range line[start : column-1] {
+		if r == '\t' {
+			pad.WriteRune('\t')
+			continue
+		}
+		pad.WriteString(strings.Repeat(" ", runewidth.RuneWidth(r)))
+	}
+	carets := 1
+	if end > column-1 {
+		carets = max(runewidth.StringWidth(string(line[column-1:end])), 1)
+	}
+	number := strconv.Itoa(at.line)
+	gutter := strings.Repeat(" ", len(number))
+	return fmt.Sprintf("  %s | %s%s%s\n  %s | %s%s", number, prefix, string(shown), suffix, gutter, pad.String(), strings.Repeat("^", carets))
+}

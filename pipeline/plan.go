@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/pipeline/store"
+)
+
+// Action is what a run will do with a stage.
+type Action string
+
+// The actions of a plan.
+const (
+	ActionRun      Action = "run"      // compute it
+	ActionContinue Action = "continue" // compute it from the checkpoint of an unfinished run
+	ActionReuse    Action = "reuse"    // take the stored result
+)
+
+// PlanOptions are the choices of a plan.
+type PlanOptions struct {
+	Overrides []string // "STAGE.SETTING=VALUE", "seed=3", "name=x"; later ones win
+	Force     bool     // compute every stage anew, from the beginning
+}
+
+// Plan is a document whose every name, type and setting has been checked, and what a run of it will do. It is
+// frozen: changes to the document's file do not reach it.
+type Plan struct {
+	Name      string
+	File      string   // the document's file or shipped name
+	Text      string   // the document, overrides applied
+	Overrides []string // as given
+	Seed      uint64
+	Forced    bool
+	Stages    []*PlannedStage // each after the stages that it reads from
+}
+
+// PlannedStage is a stage of a plan.
+type PlannedStage struct {
+	ID       string
+	Kind     Kind
+	Seed     uint64          // the stage's own, derived from the document's seed and the id
+	Settings json.RawMessage // every setting, defaults included, as JSON with sorted keys
+	Inputs   []PlannedInput  // in the order of the kind's ports; optional ones that are not connected are left out
+
+	Action Action
+	Reason string // why, in words
+	// Key names the result in the store. It is empty as long as an input has to be computed first.
+	Key string
+
+	keySettings json.RawMessage
+	fingerprint map[string]string
+	build       func() Stage
+}
+
+// PlannedInput says which output a port reads.
+type PlannedInput struct {
+	Port    string
+	Type    Type
+	Stage   string
+	Output  string
+	Implied bool // the document leaves it out
+}
+
+// Stage returns the stage with the id, or nil.
+func (p *Plan) Stage(id string) *PlannedStage {
+	i := slices.IndexFunc(p.Stages, func(s *PlannedStage) bool { return s.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return p.Stages[i]
+}
+
+// Plan checks the document and says what a run would do. Mistakes in the document come as a *DiagnosticsError that lists
+// all of them. It asks stages for fingerprints, and reads the store, but computes nothing.
+func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o PlanOptions) (*Plan, error) {
+	var f findings
+	root, s, order := d.check(reg, o.Overrides, &f)
+	if err := f.err(d.File); err != nil {
+		return nil, err
+	}
+	p := &Plan{Name: s.name, File: d.File, Text: d.src, Overrides: slices.Clone(o.Overrides), Seed: s.seed, Forced: o.Force}
+	if len(o.Overrides) > 0 {
+		p.Text = printYAML(root)
+	}
+	for _, c := range order {
+		ps, err := planStage(ctx, c, s, &f)
+		if err != nil {
+			return nil, err
+		}
+		p.Stages = append(p.Stages, ps)
+	}
+	if err := f.err(d.File); err != nil { // fingerprints may have found some
+		return nil, err
+	}
+	return p, p.foresee(st)
+}
+
+func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedStage, error) {
+	ps := &PlannedStage{
+		ID: c.spec.id, Kind: c.kind, build: c.build,
+		Seed: seed.Derive(s.seed, "stage", c.spec.id),
+	}
+	for _, port := range c.kind.Inputs {
+		for _, w := range c.wires {
+			if w.port.Name == port.Name {
+				ps.Inputs = append(ps.Inputs, PlannedInput{Port: port.Name, Type: port.Type, Stage: w.stage, Output: w.output.Name, Implied: w.implied})
+			}
+		}
+	}
+	stage := c.build()
+	var err error
+	if ps.Settings, err = canonicalSettings(stage, false); err != nil {
+		return nil, fmt.Errorf("stage %s: writing its settings down: %w", ps.ID, err)
+	}
+	if ps.keySettings, err = canonicalSettings(stage, true); err != nil {
+		return nil, fmt.Errorf("stage %s: writing its settings down: %w", ps.ID, err)
+	}
+	fp, ok := stage.(Fingerprinter)
+	if !ok {
+		return ps, nil
+	}
+	err = guard(func() (err error) {
+		ps.fingerprint, err = fp.Fingerprint(ctx)
+		return err
+	})
+	var se *SettingError
+	switch {
+	case errors.As(err, &se):
+		addSettingErrors(err, c.spec, f)
+	case err != nil:
+		return nil, &StageError{Stage: ps.ID, Kind: ps.Kind.Name, Err: fmt.Errorf("finding out what its result depends on: %w", err)}
+	}
+	return ps, nil
+}
+
+// foresee decides for each stage, as far as can be told before anything has run, what will be done.
+func (p *Plan) foresee(st *store.Store) error {
+	results := map[string]*store.Record{} // of stages that will be reused
+	for _, ps := range p.Stages {
+		inputs, missing := ps.inputRecords(p, results)
+		if len(missing) > 0 {
+			ps.Action, ps.Reason = ActionRun, "reads "+strings.Join(missing, ", ")+", which must run first"
+			if p.Forced {
+				ps.Reason = "forced"
+			}
+			continue
+		}
+		d, err := ps.decide(st, p, inputs)
+		if err != nil {
+			return err
+		}
+		ps.Action, ps.Reason, ps.Key = d.action, d.reason, d.key
+		if d.action == ActionReuse {
+			results[ps.ID] = d.record
+		}
+	}
+	return nil
+}
+
+// inputRecords lists what the stage will read, sorted by port; missing are stages whose results are not known yet.
+func (ps *PlannedStage) inputRecords(p *Plan, results map[string]*store.Record) (inputs []store.Input, missing []string) {
+	for _, in := range ps.Inputs {
+		r := results[in.Stage]
+		if r == nil {
+			if !slices.Contains(missing, in.Stage) {
+				missing = append(missing, in.Stage)
+			}
+			continue
+		}
+		for _, o := range r.Outputs {
+			if o.Name == in.Output {
+				inputs = append(inputs, store.Input{
+					Port: in.Port, Stage: in.Stage, Kind: p.Stage(in.Stage).Kind.Name, Output: in.Output, Type: o.Type, Digest: o.Digest,
+				})
+			}
+		}
+	}
+	slices.SortFunc(inputs, func(a, b store.Input) int { return strings.Compare(a.Port, b.Port) })
+	return inputs, missing
+}
+
+func (ps *PlannedStage) identity(inputs []store.Input) identity {
+	return identity{
+		Kind: ps.Kind.Name, Version: ps.Kind.Version, Settings: ps.keySettings, Seed: ps.Seed,
+		Inputs: inputs, Fingerprint: ps.fingerprint,
+	}
+}

@@ -1,0 +1,140 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"github.com/plateau-nas/plateau/pipeline/store"
+)
+
+// runDir is an open run directory. One process at a time has it.
+//
+//	STAGE/FILE      an output of a stage, copied from the store
+//	run.json        the plan and what became of it
+//	events.jsonl    every event of every run in this directory
+//	logs/STAGE.log  what the stage logged
+//	.plateau/       the lock, and files being written
+type runDir struct {
+	path string
+	lock *flock.Flock
+}
+
+// BusyError says that another process uses the run directory.
+type BusyError struct {
+	Dir string
+	PID string // of the other process; may be empty
+}
+
+// Error implements error.
+func (e *BusyError) Error() string {
+	who := "another plateau process"
+	if e.PID != "" {
+		who += " (process " + e.PID + ")"
+	}
+	return fmt.Sprintf("the run directory %s is in use by %s; wait for it to end, or name another one with --run-dir", e.Dir, who)
+}
+
+func openRunDir(path string) (*runDir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the run directory %s: %w", path, err)
+	}
+	d := &runDir{path: abs}
+	fail := func(err error) (*runDir, error) {
+		return nil, fmt.Errorf("opening the run directory %s: %w; name another one with --run-dir", abs, err)
+	}
+	if err := os.MkdirAll(d.join(".plateau"), 0o777); err != nil {
+		return fail(err)
+	}
+	lockFile := d.join(".plateau", "lock")
+	d.lock = flock.New(lockFile)
+	ok, err := d.lock.TryLock()
+	if err != nil {
+		return fail(err)
+	}
+	if !ok {
+		pid, _ := os.ReadFile(lockFile) // only makes the message more helpful
+		return nil, &BusyError{Dir: abs, PID: strings.TrimSpace(string(pid))}
+	}
+	if err := d.prepare(lockFile); err != nil {
+		d.close()
+		return fail(err)
+	}
+	return d, nil
+}
+
+func (d *runDir) prepare(lockFile string) error {
+	if err := os.WriteFile(lockFile, fmt.Appendln(nil, os.Getpid()), 0o666); err != nil {
+		return err
+	}
+	// Files that a killed process was writing.
+	if err := os.RemoveAll(d.tmp()); err != nil {
+		return err
+	}
+	for _, dir := range []string{d.tmp(), d.join("logs")} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	probe, err := os.CreateTemp(d.path, ".probe-*")
+	if err != nil {
+		return err
+	}
+	_ = probe.Close()
+	return os.Remove(probe.Name())
+}
+
+func (d *runDir) close() {
+	_ = os.RemoveAll(d.tmp()) // leftovers do no harm
+	_ = d.lock.Close()
+}
+
+func (d *runDir) join(elem ...string) string {
+	return filepath.Join(append([]string{d.path}, elem...)...)
+}
+
+func (d *runDir) tmp() string { return d.join(".plateau", "tmp") }
+
+// place puts a stored output into the run directory. A file there with the same bytes is left alone. One with bytes that the store
+// does not know was changed by hand; it is kept under another name, which place returns.
+func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept string, err error) {
+	dst := d.join(stage, o.File)
+	fail := func(err error) (string, error) {
+		return "", fmt.Errorf("putting %s into the run directory: %w", filepath.Join(stage, o.File), err)
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+		return fail(err)
+	}
+	have, _, err := store.Digest(dst)
+	switch {
+	case err == nil && have == o.Digest:
+		return "", nil
+	case err == nil && !st.Has(have):
+		kept, err = moveAway(dst)
+		if err != nil {
+			return fail(err)
+		}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fail(err)
+	}
+	if err := st.CopyTo(o.Digest, d.tmp(), dst); err != nil {
+		return fail(err)
+	}
+	return kept, nil
+}
+
+// moveAway renames a file to the first free name of the form FILE.changed-N.
+func moveAway(path string) (string, error) {
+	for i := 1; ; i++ {
+		to := fmt.Sprintf("%s.changed-%d", path, i)
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return to, os.Rename(path, to)
+		}
+	}
+}

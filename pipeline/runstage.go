@@ -1,0 +1,246 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/store"
+)
+
+// stage brings one stage to its end: it takes the stored result or computes it, and puts the outputs into the run directory.
+func (x *execution) stage(ctx context.Context, ps *PlannedStage, res *StageResult) error {
+	started := time.Now()
+	record, cached, err := x.obtain(ctx, ps, res)
+	if err == nil {
+		err = x.deliver(ps, res, record)
+	}
+
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	res.Seconds = time.Since(started).Seconds()
+	if err != nil {
+		res.Status = StatusFailed
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			res.Status = StatusInterrupted
+		}
+		err = x.stageError(ps, err)
+		x.emit(event.Event{Type: event.StageFailed, Stage: ps.ID, Kind: ps.Kind.Name, Seconds: res.Seconds, Message: err.Error()})
+		return err
+	}
+	res.Status, res.Cached, res.Key = StatusDone, cached, record.Key
+	res.Metrics, res.Summary = record.Metrics, record.Summary
+	x.records[ps.ID] = record
+	if !cached {
+		x.emit(event.Event{Type: event.StageFinished, Stage: ps.ID, Kind: ps.Kind.Name, Seconds: res.Seconds})
+	}
+	return x.writeRunFile(false)
+}
+
+// stageError wraps an error of a stage. A panic's stack goes to the stage's log, not to people.
+func (x *execution) stageError(ps *PlannedStage, err error) error {
+	se := &StageError{Stage: ps.ID, Kind: ps.Kind.Name, Err: err}
+	var p *PanicError
+	if errors.As(err, &p) {
+		se.Log = x.logPath(ps.ID)
+		se.Err = fmt.Errorf("%w; details are in %s", err, se.Log)
+	}
+	return se
+}
+
+func (x *execution) logPath(id string) string { return x.dir.join("logs", id+".log") }
+
+// obtain returns the stage's record: the stored one when it can be used, otherwise a new one.
+func (x *execution) obtain(ctx context.Context, ps *PlannedStage, res *StageResult) (record *store.Record, cached bool, err error) {
+	st := x.runner.Store
+	x.mu.Lock()
+	inputs, missing := ps.inputRecords(x.plan, x.records)
+	x.mu.Unlock()
+	if len(missing) > 0 { // the scheduler's order excludes it
+		return nil, false, fmt.Errorf("its inputs from %v are missing", missing)
+	}
+	d, err := x.lookup(ps, inputs)
+	if err != nil {
+		return nil, false, err
+	}
+	if d.action != ActionReuse {
+		unlock, err := st.Lock(ctx, d.key, func() {
+			x.note(ps, "info", "another process is computing the same; waiting for it")
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		defer unlock()
+		// Somebody else may have finished it, or died in it, while this process waited.
+		if d, err = x.lookup(ps, inputs); err != nil {
+			return nil, false, err
+		}
+	}
+	res.Reason, res.Key = d.reason, d.key
+	if d.action == ActionReuse {
+		x.emit(event.Event{Type: event.StageReused, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
+		return d.record, true, st.SetLatest(x.plan.Name, ps.ID, d.key)
+	}
+	x.emit(event.Event{Type: event.StageStarted, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
+	if d.action == ActionContinue {
+		x.emit(event.Event{Type: event.StageResumed, Stage: ps.ID, Kind: ps.Kind.Name, Message: "continues from its checkpoint"})
+	}
+	record, err = x.compute(ctx, ps, d, inputs)
+	return record, false, err
+}
+
+// lookup decides what to do, and verifies the bytes of a result before it is used.
+func (x *execution) lookup(ps *PlannedStage, inputs []store.Input) (decision, error) {
+	st := x.runner.Store
+	d, err := ps.decide(st, x.plan, inputs)
+	if err != nil || d.action != ActionReuse {
+		return d, err
+	}
+	for _, o := range d.record.Outputs {
+		err := st.Verify(o.Digest)
+		var corrupt *store.CorruptError
+		switch {
+		case errors.As(err, &corrupt):
+			x.note(ps, "warn", fmt.Sprintf("the stored %s: %v; it is computed again", o.File, corrupt))
+			return x.lookup(ps, inputs) // the object is gone now, so this ends
+		case errors.Is(err, store.ErrMissing):
+			return x.lookup(ps, inputs)
+		case err != nil:
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func (x *execution) note(ps *PlannedStage, level, message string) {
+	x.emit(event.Event{Type: event.StageLog, Stage: ps.ID, Kind: ps.Kind.Name, Level: level, Message: message})
+}
+
+// compute runs the stage. The caller holds the key's lock.
+func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, inputs []store.Input) (*store.Record, error) {
+	st, started := x.runner.Store, time.Now()
+	work, err := st.Work(d.key, x.plan.Forced)
+	if err != nil {
+		return nil, err
+	}
+	artifacts := make(map[string]Artifact, len(inputs))
+	for _, in := range inputs {
+		if err := st.Verify(in.Digest); err != nil {
+			return nil, fmt.Errorf("reading input %s: %w; run again to compute it anew", in.Port, err)
+		}
+		artifacts[in.Port] = Artifact{Type: Type(in.Type), Path: st.ObjectPath(in.Digest), Digest: in.Digest, Stage: in.Stage, Kind: in.Kind}
+	}
+	outputs := make(map[string]string, len(ps.Kind.Outputs))
+	for _, o := range ps.Kind.Outputs {
+		outputs[o.Name] = filepath.Join(work.Outputs, o.File)
+	}
+	log, closeLog, err := x.openLog(ps)
+	if err != nil {
+		return nil, err
+	}
+	defer closeLog()
+	job := NewJob(JobConfig{
+		ID: ps.ID, Seed: ps.Seed, Scratch: work.Checkpoint, Log: log, Inputs: artifacts, Outputs: maps.Clone(outputs),
+		Events: event.Func(func(e event.Event) {
+			e.Run = x.plan.Name
+			x.events.Emit(e)
+		}),
+	})
+	log.Info("stage starts", "kind", ps.Kind.Name, "version", ps.Kind.Version, "key", d.key, "reason", d.reason, "settings", string(ps.Settings))
+	if err := x.call(ctx, ps, job, log); err != nil {
+		return nil, err
+	}
+	record := &store.Record{
+		Key: d.key, Document: x.plan.Name, Stage: ps.ID, Kind: ps.Kind.Name, Version: ps.Kind.Version, Settings: ps.keySettings,
+		Seed: ps.Seed, Inputs: inputs, Fingerprint: ps.fingerprint, Metrics: job.Metrics(), Summary: job.SummaryText(),
+	}
+	if record.Outputs, err = x.collect(ps, outputs); err != nil {
+		return nil, err
+	}
+	x.compareForced(ps, record)
+	record.Seconds, record.Finished = time.Since(started).Seconds(), time.Now().UTC().Truncate(time.Second)
+	if err := st.PutRecord(record); err != nil {
+		return nil, err
+	}
+	log.Info("stage finished", "seconds", record.Seconds)
+	return record, work.Remove()
+}
+
+// call runs the stage's own code, behind a wall that turns panics into errors.
+func (x *execution) call(ctx context.Context, ps *PlannedStage, job *Job, log *slog.Logger) error {
+	err := guard(func() error { return ps.build().Run(ctx, job) })
+	var p *PanicError
+	if errors.As(err, &p) {
+		log.Error("stage panicked", "value", fmt.Sprint(p.Value), "stack", string(p.Stack))
+		return err
+	}
+	if err != nil {
+		log.Error("stage ended with an error", "error", err)
+	}
+	return err
+}
+
+// collect moves what the stage wrote into the store.
+func (x *execution) collect(ps *PlannedStage, paths map[string]string) ([]store.Output, error) {
+	out := make([]store.Output, 0, len(ps.Kind.Outputs))
+	for _, o := range ps.Kind.Outputs {
+		digest, size, err := x.runner.Store.Put(paths[o.Name])
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("it ended without writing its output %s (%s); this is a defect of the stage kind %s", o.Name, o.File, ps.Kind.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, store.Output{Name: o.Name, Type: string(o.Type), File: o.File, Digest: digest, Size: size})
+	}
+	return out, nil
+}
+
+// compareForced warns when a forced stage did not give the bytes that it gave before: then its results cannot be repeated.
+func (x *execution) compareForced(ps *PlannedStage, now *store.Record) {
+	if !x.plan.Forced {
+		return
+	}
+	was, err := x.runner.Store.Record(now.Key)
+	if err != nil || was == nil {
+		return
+	}
+	for i, o := range was.Outputs {
+		if i < len(now.Outputs) && o.Name == now.Outputs[i].Name && o.Digest != now.Outputs[i].Digest {
+			x.note(ps, "warn", o.File+" differs from the earlier result of the same settings, seed and inputs")
+		}
+	}
+}
+
+// deliver puts the outputs into the run directory.
+func (x *execution) deliver(ps *PlannedStage, res *StageResult, record *store.Record) error {
+	for _, o := range record.Outputs {
+		kept, err := x.dir.place(x.runner.Store, ps.ID, o)
+		if err != nil {
+			return err
+		}
+		if kept != "" {
+			x.note(ps, "warn", fmt.Sprintf("%s had been changed by hand; the changed file is now %s", o.File, kept))
+		}
+		res.Outputs = append(res.Outputs, OutputFile{
+			Name: o.Name, Type: Type(o.Type), Path: x.dir.join(ps.ID, o.File), Digest: o.Digest, Size: o.Size,
+		})
+	}
+	return nil
+}
+
+func (x *execution) openLog(ps *PlannedStage) (log *slog.Logger, closeLog func(), err error) {
+	f, err := os.OpenFile(x.logPath(ps.ID), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the stage's log: %w", err)
+	}
+	log = slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: x.runner.LogLevel}))
+	return log, func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/internal/fsx"
+)
+
+// Record is what is known of a finished stage: what its key was made of, and what came out.
+type Record struct {
+	Key      string `json:"key"`      // 64 hexadecimal digits
+	Document string `json:"document"` // name of the document that it first ran for
+	Stage    string `json:"stage"`    // id in that document
+
+	// What the key was made of.
+	Kind        string            `json:"kind"`
+	Version     int               `json:"version"`
+	Settings    json.RawMessage   `json:"settings"` // canonical: only what can change results
+	Seed        uint64            `json:"seed,string"`
+	Inputs      []Input           `json:"inputs,omitempty"`      // by port name, sorted
+	Fingerprint map[string]string `json:"fingerprint,omitempty"` // what the kind said of the world outside the document
+
+	Outputs  []Output      `json:"outputs"`
+	Metrics  []event.Value `json:"metrics,omitempty"`
+	Summary  string        `json:"summary,omitempty"`
+	Seconds  float64       `json:"seconds"`  // time that the attempt took which finished
+	Finished time.Time     `json:"finished"` // UTC
+}
+
+// Input is an artifact that a stage read.
+type Input struct {
+	Port   string `json:"port"`
+	Stage  string `json:"stage"`
+	Kind   string `json:"kind"`
+	Output string `json:"output"`
+	Type   string `json:"type"`
+	Digest string `json:"digest"`
+}
+
+// Output is an artifact that a stage wrote.
+type Output struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // bytes
+}
+
+// sealed is how a record lies on disk.
+type sealed struct {
+	Checksum string          `json:"checksum"`
+	Body     json.RawMessage `json:"body"`
+}
+
+// PutRecord keeps r under its key, and as the latest of its stage in its document. Every output must be in the store.
+func (s *Store) PutRecord(r *Record) error {
+	for _, o := range r.Outputs {
+		if !s.Has(o.Digest) {
+			return fmt.Errorf("recording stage %s: output %s, object %s: %w", r.Stage, o.Name, o.Digest, ErrMissing)
+		}
+	}
+	if err := s.writeSealed(s.recordPath(r.Key), r); err != nil {
+		return fmt.Errorf("recording stage %s: %w", r.Stage, err)
+	}
+	return s.SetLatest(r.Document, r.Stage, r.Key)
+}
+
+// Record returns what is recorded under key: nil when there is nothing. The error is a *CorruptError when a record was
+// there but damaged; it has been set aside.
+func (s *Store) Record(key string) (*Record, error) {
+	var r Record
+	path := s.recordPath(key)
+	found, err := s.readSealed(path, "record "+key, &r)
+	if err != nil || !found {
+		return nil, err
+	}
+	if r.Key != key {
+		aside, err := s.setAside(path, key+".json")
+		if err != nil {
+			return nil, err
+		}
+		return nil, &CorruptError{What: "record " + key, Detail: "it is the record of " + r.Key, Aside: aside}
+	}
+	return &r, nil
+}
+
+// latest is the body of a latest file.
+type latest struct {
+	Key string `json:"key"`
+}
+
+// SetLatest notes that the stage of the document finished last under key.
+func (s *Store) SetLatest(document, stage, key string) error {
+	if was, err := s.latestKey(document, stage); err == nil && was == key {
+		return nil
+	}
+	if err := s.writeSealed(s.latestPath(document, stage), latest{Key: key}); err != nil {
+		return fmt.Errorf("noting stage %s as the latest of document %s: %w", stage, document, err)
+	}
+	return nil
+}
+
+// Latest returns the record under which the stage of the document finished last: nil when there is none. A damaged
+// one counts as none; it only serves to explain what has changed.
+func (s *Store) Latest(document, stage string) *Record {
+	key, err := s.latestKey(document, stage)
+	if err != nil || key == "" {
+		return nil
+	}
+	r, err := s.Record(key)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+func (s *Store) latestKey(document, stage string) (string, error) {
+	var l latest
+	_, err := s.readSealed(s.latestPath(document, stage), "latest "+document+"/"+stage, &l)
+	return l.Key, err
+}
+
+func (s *Store) recordPath(key string) string {
+	prefix := "00"
+	if len(key) >= 2 {
+		prefix = key[:2]
+	}
+	return s.path("stages", prefix, key+".json")
+}
+
+func (s *Store) latestPath(document, stage string) string {
+	return s.path("latest", document, stage+".json")
+}
+
+func (s *Store) writeSealed(path string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	out, err := json.MarshalIndent(sealed{Checksum: checksum(text), Body: text}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	return fsx.WriteFile(s.path("tmp"), path, append(out, '\n'), 0o644)
+}
+
+func (s *Store) readSealed(path, what string, body any) (found bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if problem := unseal(data, body); problem != "" {
+		aside, err := s.setAside(path, filepath.Base(path))
+		if err != nil {
+			return false, err
+		}
+		return false, &CorruptError{What: what, Detail: problem, Aside: aside}
+	}
+	return true, nil
+}
+
+// unseal decodes a sealed body and says what is wrong with it, or "".
+func unseal(data []byte, body any) string {
+	var file sealed
+	if err := json.Unmarshal(data, &file); err != nil {
+		return "it is no JSON: " + err.Error()
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, file.Body); err != nil {
+		return "it is no JSON: " + err.Error()
+	}
+	if got := checksum(compact.Bytes()); got != file.Checksum {
+		return fmt.Sprintf("its checksum is %s and the text's is %s", file.Checksum, got)
+	}
+	if err := json.Unmarshal(file.Body, body); err != nil {
+		return "it does not decode: " + err.Error()
+	}
+	return ""
+}
+
+func checksum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return digestPrefix + hex.EncodeToString(sum[:])
+}

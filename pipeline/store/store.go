@@ -1,0 +1,121 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/internal/fsx"
+)
+
+const formatLine = "plateau store 1\n"
+
+// Store is an open store. Its methods may be called from several goroutines, and several processes may have
+// the same folder open.
+type Store struct {
+	root string
+
+	mu       sync.Mutex
+	verified map[string]fileState // digest -> the file's state when its bytes were last found right
+}
+
+// fileState tells whether a file may have been written to since it was hashed.
+type fileState struct {
+	size     int64
+	modified time.Time
+}
+
+// DefaultDir returns the store's place when none is named: the folder plateau/store of the user's cache directory.
+func DefaultDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the user's cache directory for the store: %w; name a folder with --store or PLATEAU_STORE", err)
+	}
+	return filepath.Join(dir, "plateau", "store"), nil
+}
+
+// Open opens the store in dir, and makes one where there is none. It fails when dir holds something else, a
+// store of another format, or cannot be written.
+func Open(dir string) (*Store, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
+	}
+	s := &Store{root: abs, verified: map[string]fileState{}}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", abs, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	line, err := os.ReadFile(s.path("format"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := s.create(); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case !bytes.Equal(line, []byte(formatLine)):
+		return fmt.Errorf("its format is %q and this version of plateau reads %q; name another folder with --store or PLATEAU_STORE",
+			bytes.TrimSpace(line), formatLine[:len(formatLine)-1])
+	}
+	for _, d := range []string{"objects/sha256", "stages", "latest", "locks", "scratch", "corrupt", "tmp"} {
+		if err := os.MkdirAll(s.path(d), 0o777); err != nil {
+			return err
+		}
+	}
+	// Find out now, not after an hour of computing, that nothing can be kept.
+	probe, err := os.CreateTemp(s.path("tmp"), ".probe-*")
+	if err != nil {
+		return fmt.Errorf("it cannot be written: %w; name another folder with --store or PLATEAU_STORE", err)
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	return nil
+}
+
+// create lays out a new store. It refuses a folder that already holds other things, because a mistyped --store would
+// otherwise scatter files over somebody's work.
+func (s *Store) create() error {
+	entries, err := os.ReadDir(s.root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != "tmp" { // another process may be creating the same store at this moment
+			return fmt.Errorf("the folder holds other files (%s) and is no store; name an empty or new folder with --store or PLATEAU_STORE", e.Name())
+		}
+	}
+	if err := os.MkdirAll(s.path("tmp"), 0o777); err != nil {
+		return err
+	}
+	return fsx.WriteFile(s.path("tmp"), s.path("format"), []byte(formatLine), 0o666)
+}
+
+// Dir returns the store's folder.
+func (s *Store) Dir() string { return s.root }
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.root}, elem...)...)
+}
+
+// setAside moves a damaged file into the folder for such, under a name that is free, and returns where it is now.
+func (s *Store) setAside(path, name string) (string, error) {
+	for i := 1; ; i++ {
+		dst := s.path("corrupt", fmt.Sprintf("%s-%d", name, i))
+		if _, err := os.Lstat(dst); err == nil {
+			continue
+		}
+		if err := os.Rename(path, dst); err != nil {
+			return "", fmt.Errorf("setting aside the damaged file %s: %w", path, err)
+		}
+		return dst, nil
+	}
+}
