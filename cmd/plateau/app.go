@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/store"
+	"github.com/plateau-nas/plateau/runtime"
+)
+
+// app is what the commands share. What is for people goes to stderr; stdout is for what a command was asked to print.
+type app struct {
+	args     []string
+	stdout   io.Writer
+	stderr   *os.File
+	registry func(runtime.Opener) (*pipeline.Registry, error)
+	prober   runtime.Prober
+
+	settings settings
+	started  bool // a command's own code has begun, so errors are no longer about the command line
+
+	runtime sharedRuntime
+
+	mu   sync.Mutex
+	sink humanSink // of the run in progress; nil otherwise
+}
+
+// humanSink shows events to people.
+type humanSink interface {
+	event.Sink
+	Close()
+}
+
+// execute runs the command line and returns the exit code.
+func execute(a *app) int {
+	ctx, stop := a.withSignals(context.Background())
+	defer stop()
+	root := a.newRootCommand()
+	root.SetArgs(a.args)
+	err := root.ExecuteContext(ctx)
+	if cerr := a.runtime.close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		return exitDone
+	}
+	return a.report(ctx, err)
+}
+
+func (a *app) newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "plateau",
+		Short: "Search for neural architectures whose neighborhood is good, too",
+		Long: strings.TrimSpace(`
+plateau searches for neural architectures that sit on a plateau instead of a peak: the score of an
+architecture is an aggregate over its neighborhood. Graphs are built in Go, trained and evaluated by
+ONNX Runtime, and every result is a standard ONNX model.`),
+		Example:       "  plateau run quickstart\n  plateau run cifar10 --set data.path=cifar-10-binary.tar.gz",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a.settings, err = loadSettings(cmd.Flags())
+			a.started = err == nil
+			return err
+		},
+	}
+	addSettingsFlags(root.PersistentFlags())
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	for _, add := range []func(*app) *cobra.Command{
+		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDoctorCommand, newVersionCommand,
+	} {
+		root.AddCommand(add(a))
+	}
+	return root
+}
+
+// kinds returns the stage kinds.
+func (a *app) kinds() (*pipeline.Registry, error) {
+	reg, err := a.registry(a.openRuntime)
+	if err != nil {
+		return nil, fmt.Errorf("assembling the stage kinds: %w", err)
+	}
+	return reg, nil
+}
+
+// openStore opens the store of artifacts.
+func (a *app) openStore() (*store.Store, error) {
+	dir, err := a.settings.storeDir()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir)
+}
+
+// say tells people something that belongs to no stage.
+func (a *app) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	a.mu.Lock()
+	sink := a.sink
+	a.mu.Unlock()
+	if sink != nil {
+		sink.Emit(event.Event{Type: event.StageLog, Stage: "plateau", Level: "info", Message: text})
+		return
+	}
+	fmt.Fprintln(a.stderr, text)
+}
+
+func (a *app) setSink(s humanSink) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sink = s
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
+)
+
+// documentFlags are the flags of every command that takes a document.
+type documentFlags struct {
+	overrides []string
+	force     bool
+}
+
+func (f *documentFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, seed=N or name=TEXT; may be repeated")
+}
+
+func (f *documentFlags) addForce(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.force, "force", false, "compute every stage again, from its beginning")
+}
+
+func (f *documentFlags) options() pipeline.PlanOptions {
+	return pipeline.PlanOptions{Overrides: f.overrides, Force: f.force}
+}
+
+type runFlags struct {
+	documentFlags
+	dir    string
+	json   bool
+	dryRun bool
+	quiet  bool
+}
+
+func newRunCommand(a *app) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run DOCUMENT",
+		Short: "Run a pipeline",
+		Long: strings.TrimSpace(`
+Runs the stages of a document, a file or one that is shipped (see plateau configs list), and leaves their
+outputs in the run directory. What was finished before, with the same settings and inputs, is reused; what
+was interrupted continues from its last checkpoint.`),
+		Example: strings.Trim(`
+  plateau run quickstart
+  plateau run cifar10 --set data.path=cifar-10-binary.tar.gz --set search.epochs=30
+  plateau run mine.yaml --run-dir runs/mine-2 --json`, "\n"),
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.dryRun {
+				return a.printPlan(cmd.Context(), args[0], f.documentFlags, map[bool]string{false: "text", true: "json"}[f.json])
+			}
+			return a.run(cmd.Context(), args[0], f)
+		},
+	}
+	f.add(cmd)
+	f.addForce(cmd)
+	cmd.Flags().StringVar(&f.dir, "run-dir", "", "folder for the outputs (default runs/NAME)")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one JSON object on stdout")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would run and why, and run nothing")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "show warnings and errors only")
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, document string, f runFlags) error {
+	result, err := a.runDocument(ctx, document, f)
+	if err == nil && !f.quiet {
+		printSummary(a.stderr, result)
+	}
+	if f.json {
+		return errors.Join(err, printJSON(a.stdout, resultJSON(document, result, err)))
+	}
+	return err
+}
+
+func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pipeline.Result, error) {
+	plan, st, err := a.plan(ctx, document, f.documentFlags)
+	if err != nil {
+		return nil, err
+	}
+	dir := f.dir
+	if dir == "" {
+		dir = filepath.Join("runs", plan.Name)
+	}
+	sink := a.newSink(f.quiet)
+	a.setSink(sink)
+	defer func() {
+		a.setSink(nil)
+		sink.Close()
+	}()
+	r := &pipeline.Runner{Store: st, Dir: dir, Events: sink, LogLevel: a.settings.LogLevel, Version: versionText()}
+	return r.Run(ctx, plan)
+}
+
+// newSink returns what shows the run to people: live lines on a terminal, plain ones elsewhere.
+func (a *app) newSink(quiet bool) humanSink {
+	if quiet {
+		return quietSink{event.NewLines(a.stderr, a.settings.LogLevel)}
+	}
+	fd := int(a.stderr.Fd())
+	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
+		return event.NewLines(a.stderr, a.settings.LogLevel)
+	}
+	_, noColor := os.LookupEnv("NO_COLOR")
+	return event.NewTerminal(a.stderr, event.TerminalOptions{
+		Width: func() int {
+			w, _, err := term.GetSize(fd)
+			if err != nil || w < 1 {
+				return 80
+			}
+			return w
+		},
+		Color:   !noColor,
+		Unicode: unicodeTerminal(),
+		Level:   a.settings.LogLevel,
+	})
+}
+
+// unicodeTerminal guesses from the locale. Without one, terminals of today read UTF-8.
+func unicodeTerminal() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			v = strings.ToUpper(v)
+			return strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8")
+		}
+	}
+	return true
+}
+
+// quietSink lets only warnings and errors through.
+type quietSink struct{ *event.Lines }
+
+func (s quietSink) Emit(e event.Event) {
+	if e.Type == event.StageLog && (e.Level == "warn" || e.Level == "error") {
+		s.Lines.Emit(e)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
+)
+
+// printSummary tells people at the end what came out, and where it is.
+func printSummary(w io.Writer, r *pipeline.Result) {
+	var b strings.Builder
+	reused := 0
+	wide := 0
+	for _, s := range r.Stages {
+		if s.Cached {
+			reused++
+		}
+		wide = max(wide, len(s.ID))
+		for _, o := range s.Outputs {
+			wide = max(wide, len(filepath.Join(s.ID, filepath.Base(o.Path))))
+		}
+		for _, m := range s.Metrics {
+			wide = max(wide, len(m.Name))
+		}
+	}
+	fmt.Fprintf(&b, "\n%s: done in %s", r.Run, event.FormatSeconds(r.Seconds))
+	if reused > 0 {
+		fmt.Fprintf(&b, ", %d of %d stages reused", reused, len(r.Stages))
+	}
+	b.WriteString("\n")
+	for _, s := range r.Stages {
+		if s.Summary == "" {
+			continue
+		}
+		indent := strings.Repeat(" ", wide+4)
+		text := strings.ReplaceAll(strings.TrimRight(s.Summary, "\n"), "\n", "\n"+indent)
+		fmt.Fprintf(&b, "\n  %-*s  %s", wide, s.ID, text)
+	}
+	writeMetrics(&b, r, wide)
+	writeFiles(&b, r, wide)
+	_, _ = io.WriteString(w, b.String()) // if stderr is gone, nobody is there to be told
+}
+
+func writeMetrics(b *strings.Builder, r *pipeline.Result, wide int) {
+	final := r.Metrics()
+	if len(final) == 0 {
+		return
+	}
+	b.WriteString("\n\nmetrics\n")
+	for i, s := range r.Stages {
+		for _, m := range s.Metrics {
+			if laterHas(r.Stages[i+1:], m.Name) {
+				continue
+			}
+			fmt.Fprintf(b, "  %-*s  %s\n", wide, m.Name, event.FormatValue(m.Value))
+		}
+	}
+}
+
+// laterHas says whether a stage gives a metric again; the last one counts.
+func laterHas(stages []*pipeline.StageResult, name string) bool {
+	for _, s := range stages {
+		for _, m := range s.Metrics {
+			if m.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func writeFiles(b *strings.Builder, r *pipeline.Result, wide int) {
+	if len(r.Metrics()) == 0 {
+		b.WriteString("\n\n")
+	} else {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(b, "files in %s\n", relative(r.Dir))
+	for _, s := range r.Stages {
+		for _, o := range s.Outputs {
+			fmt.Fprintf(b, "  %-*s  %s\n", wide, filepath.Join(s.ID, filepath.Base(o.Path)), formatBytes(o.Size))
+		}
+	}
+}
+
+// relative shortens a path below the working directory.
+func relative(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}
+
+func formatBytes(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1_000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plateau-nas/plateau/runtime"
+)
+
+func newVersionCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of plateau, and of what it was built with",
+		Example: "  plateau version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			info := struct {
+				Version     string `json:"version"`
+				ONNXRuntime string `json:"onnxruntime"` // the version that is used
+				Go          string `json:"go"`
+				Platform    string `json:"platform"`
+			}{versionText(), runtime.Version, goruntime.Version(), goruntime.GOOS + "/" + goruntime.GOARCH}
+			if asJSON {
+				return printJSON(a.stdout, info)
+			}
+			return writeAll(a.stdout, fmt.Sprintf("plateau %s (ONNX Runtime %s, %s, %s)\n", info.Version, info.ONNXRuntime, info.Go, info.Platform))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as a JSON object")
+	return cmd
+}
+
+// versionText is the release's version, else what the Go tool knows about the build.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "development"
+}
