@@ -26,9 +26,10 @@ import (
 //
 // The platform's folder appears by a rename, so it is there whole or not at all.
 type cache struct {
-	root     string // .../onnxruntime/1.27.0
-	platform platform
-	log      func(string)
+	root      string // .../onnxruntime/1.27.0
+	platform  platform
+	integrity string // of the package that the files are from
+	log       func(string)
 }
 
 // manifest describes the files of a cached library.
@@ -51,7 +52,7 @@ const manifestName = "manifest.json"
 var errCorrupt = errors.New("the cached library is corrupt")
 
 func newCache(cacheDir string, p platform, log func(string)) cache {
-	return cache{root: filepath.Join(cacheDir, "onnxruntime", Version), platform: p, log: log}
+	return cache{root: filepath.Join(cacheDir, "onnxruntime", Version), platform: p, integrity: packageIntegrity, log: log}
 }
 
 func (c cache) dir() string { return filepath.Join(c.root, c.platform.os+"-"+c.platform.arch) }
@@ -70,7 +71,7 @@ func (c cache) library() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if m.Integrity != packageIntegrity {
+	if m.Integrity != c.integrity {
 		return "", fmt.Errorf("%w: its manifest is for another package, %s", errCorrupt, m.Package)
 	}
 	listed := map[string]manifestFile{}
@@ -218,7 +219,7 @@ func (c cache) setAside() error {
 }
 
 func (c cache) writeManifest(dir string) error {
-	m := manifest{Package: packageName + "@" + Version, Integrity: packageIntegrity}
+	m := manifest{Package: packageName + "@" + Version, Integrity: c.integrity}
 	for _, name := range c.platform.files {
 		d, err := describe(filepath.Join(dir, name))
 		if err != nil {

@@ -61,7 +61,7 @@ func load(path string) (string, error) {
 	ort.SetSharedLibraryPath(path)
 	// Errors come back as values; what the library would print besides would only spoil a progress display.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
-		return "", err
+		return "", plain(err)
 	}
 	version := ort.GetVersion()
 	if !sameMinor(version, Version) {

@@ -40,7 +40,7 @@ func fetchNPM(ctx context.Context, c cache, log func(string)) error {
 		if err != nil {
 			return err
 		}
-		if err := checkIntegrity(archive, c.platform); err != nil {
+		if err := checkIntegrity(archive, c.integrity, c.platform); err != nil {
 			return err
 		}
 		if err := extract(ctx, archive, dir, c.platform); err != nil {
@@ -70,6 +70,7 @@ func packNPM(ctx context.Context, dir string, p platform) (string, error) {
 	cmd.Env = append(os.Environ(), "NO_UPDATE_NOTIFIER=1", "npm_config_fund=false", "npm_config_audit=false")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	ownGroup(cmd)
 	cmd.WaitDelay = 5 * time.Second // a grandchild that keeps the pipes open must not hold us
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -118,7 +119,7 @@ func npmReason(stdout []byte, stderr string) string {
 }
 
 // checkIntegrity compares an archive with the digest that is pinned here, whatever the registry said.
-func checkIntegrity(archive string, p platform) error {
+func checkIntegrity(archive, expected string, p platform) error {
 	f, err := os.Open(archive)
 	if err != nil {
 		return fmt.Errorf("check the fetched archive: %w", err)
@@ -129,10 +130,10 @@ func checkIntegrity(archive string, p platform) error {
 		return fmt.Errorf("check the fetched archive: %w", err)
 	}
 	got := "sha512-" + base64.StdEncoding.EncodeToString(h.Sum(nil))
-	if got != packageIntegrity {
+	if got != expected {
 		return &EnvironmentError{
 			Problem: fmt.Sprintf("fetch ONNX Runtime %s: the archive of %s@%s is not the published one (got %s, expected %s); nothing was kept",
-				Version, packageName, Version, got, packageIntegrity),
+				Version, packageName, Version, got, expected),
 			Remedy: "check which registry npm is set to and clear its cache (npm cache clean --force), or " + remedySet(p),
 		}
 	}

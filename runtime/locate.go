@@ -61,15 +61,20 @@ func (f *finder) find(ctx context.Context) (located, error) {
 	if lib, ok := f.fromSystem(); ok {
 		return lib, nil
 	}
-	if path, err := f.cache.library(); err == nil {
+	path, cached := f.cache.library()
+	switch {
+	case cached == nil:
 		return located{Path: path, Version: Version, Source: FromCache}, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		f.log(fmt.Sprintf("the cached ONNX Runtime in %s is not usable: %v", f.cache.dir(), err))
+	case errors.Is(cached, fs.ErrNotExist):
+		cached = nil // not there is no error worth telling
+	default:
+		f.log(fmt.Sprintf("the cached ONNX Runtime in %s is not usable: %v", f.cache.dir(), cached))
 	}
 	if f.fetch == nil {
 		return located{}, &EnvironmentError{
-			Problem: fmt.Sprintf("find ONNX Runtime %s: neither the system's library folders nor %s has it, and fetching is off", Version, f.cache.dir()),
+			Problem: fmt.Sprintf("find ONNX Runtime %s: neither the system's library folders nor %s has a usable one, and fetching is off", Version, f.cache.dir()),
 			Remedy:  remedyInstall(f.platform),
+			Err:     cached,
 		}
 	}
 	if err := f.fetch(ctx); err != nil {

@@ -51,7 +51,7 @@ func loadNetwork(r *Runtime, model []byte, o SessionOptions) (*network, error) {
 		if r.provider != ProviderCPU {
 			process.keepLoaded()
 		}
-		return nil, wrap(err)
+		return nil, wrap(plain(err))
 	}
 	return n, nil
 }
@@ -93,5 +93,5 @@ func byName(infos []IOInfo, name string) (IOInfo, bool) {
 func (n *network) run(inputs, outputs []ort.Value, options *ort.RunOptions) error {
 	mode := flushzero.Enter()
 	defer flushzero.Leave(mode)
-	return n.session.RunWithOptions(inputs, outputs, options)
+	return plain(n.session.RunWithOptions(inputs, outputs, options))
 }

@@ -38,7 +38,7 @@ func ProbeMain() Prober {
 	if _, err := load(library); err != nil {
 		report = err.Error()
 	} else if err := useProvider(provider); err != nil {
-		report = err.Error()
+		report = plain(err).Error()
 	}
 	fmt.Println(probeMark + strings.ReplaceAll(report, "\n", " "))
 	// The environment is left as it is: destroying it after a failure is what crashes.
@@ -56,6 +56,7 @@ func probeChild(ctx context.Context, library, provider string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), probeProviderVariable+"="+provider, probeLibraryVariable+"="+library)
+	ownGroup(cmd)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

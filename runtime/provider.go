@@ -101,7 +101,7 @@ func tryProvider(ctx context.Context, prober Prober, library, provider string) e
 	if err != nil {
 		process.keepLoaded()
 	}
-	return err
+	return plain(err)
 }
 
 // useProvider runs a small model on a provider in this process and checks the result. The environment is initialized.
