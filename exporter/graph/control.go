@@ -94,7 +94,7 @@ func (n *Node) Clone(replace map[*Value]*Value) []*Value {
 	for i, o := range n.Outputs {
 		specs[i] = spec{o.dtype, o.shape}
 	}
-	return g.node(n.Op, in, slices.Clone(n.Attrs), bodies, specs, len(n.Bodies) == 0)
+	return g.node(n.Op, in, slices.Clone(n.Attrs), bodies, specs, !n.private)
 }
 
 // Replay builds the body's nodes again in the current block and returns its results there. Values in replace

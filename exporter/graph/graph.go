@@ -74,6 +74,9 @@ func (v *Value) Graph() *Graph { return v.graph }
 // Name returns the value's name in the ONNX model.
 func (v *Value) Name() string { return v.name }
 
+// Doc returns the sentence that describes an input or output.
+func (v *Value) Doc() string { return v.doc }
+
 // DType returns the type of the value's elements.
 func (v *Value) DType() DType { return v.dtype }
 
@@ -123,6 +126,8 @@ type Node struct {
 	Outputs []*Value
 	Attrs   Attributes
 	Bodies  []Body // subgraphs of control flow, in the order of the operator's definition
+
+	private bool // never merged with an equal node
 }
 
 // Block is a list of nodes in the order in which they run: the graph's own, or a body's.
@@ -276,14 +281,12 @@ func (g *Graph) node(op string, in []*Value, attrs Attributes, bodies []Body, ou
 	key := ""
 	if share {
 		key = nodeKey(op, in, attrs)
-		for b := g.block; b != nil; b = b.parent {
-			if n, ok := b.seen[key]; ok {
-				return slices.Clone(n.Outputs)
-			}
+		if n := g.equal(key); n != nil {
+			return slices.Clone(n.Outputs)
 		}
 	}
 	attrs.sort()
-	n := &Node{Op: op, Scope: g.ScopePath(), Inputs: slices.Clone(in), Attrs: attrs, Bodies: bodies}
+	n := &Node{Op: op, Scope: g.ScopePath(), Inputs: slices.Clone(in), Attrs: attrs, Bodies: bodies, private: !share}
 	base := g.unique(op)
 	for i, s := range out {
 		v := g.newValue(g.block, s.dtype, s.shape)
@@ -298,6 +301,16 @@ func (g *Graph) node(op string, in []*Value, attrs Attributes, bodies []Body, ou
 		g.block.seen[key] = n
 	}
 	return slices.Clone(n.Outputs) // the caller may keep and change its slice
+}
+
+// equal returns the node that was built with the key in the current block or one around it, or nil.
+func (g *Graph) equal(key string) *Node {
+	for b := g.block; b != nil; b = b.parent {
+		if n, ok := b.seen[key]; ok {
+			return n
+		}
+	}
+	return nil
 }
 
 func (g *Graph) unique(op string) string {

@@ -38,10 +38,18 @@ func (g *Graph) Model(o ModelOptions) (*onnx.ModelProto, error) {
 			p.Initializer = append(p.Initializer, v.data)
 		}
 	}
-	var err error
-	if p.Node, err = nodeProtos(g.root, live); err != nil {
+	private := &statistics{names: map[*Node][2]string{}}
+	private.collect(g.root, live)
+	before, constants, err := private.emit(g.inputs)
+	if err != nil {
 		return nil, err
 	}
+	p.Initializer = append(p.Initializer, constants...)
+	nodes, err := nodeProtos(g.root, live, private)
+	if err != nil {
+		return nil, err
+	}
+	p.Node = append(before, nodes...)
 	for _, v := range g.outputs {
 		p.Output = append(p.Output, v.info(o.DynamicBatch))
 	}
@@ -85,7 +93,7 @@ func markLive(from []*Value, live map[*Node]bool, used map[*Value]bool) {
 	}
 }
 
-func nodeProtos(b *Block, live map[*Node]bool) ([]*onnx.NodeProto, error) {
+func nodeProtos(b *Block, live map[*Node]bool, private *statistics) ([]*onnx.NodeProto, error) {
 	var out []*onnx.NodeProto
 	for _, n := range b.nodes {
 		if !live[n] {
@@ -99,6 +107,10 @@ func nodeProtos(b *Block, live map[*Node]bool) ([]*onnx.NodeProto, error) {
 				p.Input = append(p.Input, v.name)
 			}
 		}
+		if names, first, ok := private.inputs(n); ok {
+			out = append(out, first...)
+			copy(p.Input[3:], names[:])
+		}
 		for _, v := range n.Outputs {
 			p.Output = append(p.Output, v.name)
 		}
@@ -110,7 +122,7 @@ func nodeProtos(b *Block, live map[*Node]bool) ([]*onnx.NodeProto, error) {
 			p.Attribute = append(p.Attribute, ap)
 		}
 		for _, body := range n.Bodies {
-			nodes, err := nodeProtos(body.Block, live)
+			nodes, err := nodeProtos(body.Block, live, private)
 			if err != nil {
 				return nil, err
 			}
