@@ -9,7 +9,7 @@ import (
 type color [3]float64
 
 // contrast is the least distance between two colors that belong to different things.
-const contrast = 0.45
+const contrast = 0.5
 
 // randomColor returns a color with enough contrast to each of the others.
 func randomColor(rng *rand.Rand, others ...color) color {

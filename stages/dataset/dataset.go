@@ -37,19 +37,19 @@ func (d *Dataset) Check() error {
 	}
 	for _, s := range d.splits() {
 		if err := s.images.check(len(d.Classes)); err != nil {
-			return fmt.Errorf("the %s split %w", s.name, err)
+			return fmt.Errorf("%s split: %w", s.name, err)
 		}
 		if s.images.Count == 0 && s.images != d.Valid {
-			return fmt.Errorf("the %s split is empty", s.name)
+			return fmt.Errorf("%s split: no images", s.name)
 		}
 		a, b := s.images, d.Train
 		if a.Channels != b.Channels || a.Height != b.Height || a.Width != b.Width {
-			return fmt.Errorf("the %s split has images of %dx%dx%d, the training split of %dx%dx%d",
+			return fmt.Errorf("%s split: images of %dx%dx%d, want %dx%dx%d as in the train split",
 				s.name, a.Channels, a.Height, a.Width, b.Channels, b.Height, b.Width)
 		}
 	}
 	if len(d.Mean) != d.Train.Channels || len(d.Std) != d.Train.Channels {
-		return fmt.Errorf("has %d means and %d standard deviations for %d channels", len(d.Mean), len(d.Std), d.Train.Channels)
+		return fmt.Errorf("%d means and %d standard deviations for %d channels", len(d.Mean), len(d.Std), d.Train.Channels)
 	}
 	for c := range d.Mean {
 		if m, s := float64(d.Mean[c]), float64(d.Std[c]); !(m >= 0 && m <= 1) || !(s > 0 && s <= 1) {

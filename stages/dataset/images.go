@@ -78,20 +78,20 @@ func (im *Images) pick(indices []int) *Images {
 // check returns an error unless the sizes fit each other and every label names one of the classes.
 func (im *Images) check(classes int) error {
 	if im == nil {
-		return fmt.Errorf("is missing")
+		return fmt.Errorf("missing")
 	}
 	if im.Count < 0 || im.Height < 1 || im.Width < 1 {
-		return fmt.Errorf("has %d images of %dx%d pixels", im.Count, im.Width, im.Height)
+		return fmt.Errorf("%d images of %dx%d pixels", im.Count, im.Width, im.Height)
 	}
 	if im.Channels != 1 && im.Channels != 3 {
-		return fmt.Errorf("has images with %d channels, want 1 (gray) or 3 (red, green, blue)", im.Channels)
+		return fmt.Errorf("images with %d channels, want 1 (gray) or 3 (red, green, blue)", im.Channels)
 	}
 	if want := im.Count * im.Values(); len(im.Pixels) != want {
-		return fmt.Errorf("has %d pixel values, want %d for %d images of %dx%dx%d",
+		return fmt.Errorf("%d pixel values, want %d for %d images of %dx%dx%d",
 			len(im.Pixels), want, im.Count, im.Channels, im.Height, im.Width)
 	}
 	if len(im.Labels) != im.Count {
-		return fmt.Errorf("has %d labels for %d images", len(im.Labels), im.Count)
+		return fmt.Errorf("%d labels for %d images", len(im.Labels), im.Count)
 	}
 	for i, l := range im.Labels {
 		if l < 0 || l >= int64(classes) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 )
@@ -55,23 +54,23 @@ func (s *Settings) Validate() error {
 		}
 	}
 	if !slices.Contains(sources, s.Source) {
-		return wrong("source", "there is no source %q, want one of %s", s.Source, strings.Join(sources, ", "))
+		return pipeline.UnknownValue("source", s.Source, sources)
 	}
 	format, read := s.format()
 	if read {
 		add(s.Path == "", "path", "%s", noPath(format))
-		add(s.Size < 0 || s.Size > cifarSize, "size", "is %d, want 1 to %d pixels, or 0 for %d: images are only reduced", s.Size, cifarSize, cifarSize)
+		add(s.Size < 0 || s.Size > cifarSize, "size", "%d pixels, want 1 to %d, or 0 for %d; images are only reduced", s.Size, cifarSize, cifarSize)
 	} else {
 		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source cifar10 or cifar100")
 		add(s.Size != 0 && (s.Size < minShapesSize || s.Size > maxShapesSize), "size",
-			"is %d, want %d to %d pixels, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
+			"%d pixels, want %d to %d, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
 	}
 	add(s.CoarseLabels && s.Source != SourceCIFAR100, "coarse_labels", "only cifar100 has coarse labels; remove it for %s", s.Source)
-	add(s.TrainImages < 0, "train_images", "is %d, want 1 or more, or 0 for the source's own number", s.TrainImages)
-	add(s.TestImages < 0, "test_images", "is %d, want 1 or more, or 0 for the source's own number", s.TestImages)
-	add(!(s.ValidFraction >= 0 && s.ValidFraction < 1), "valid_fraction", "is %v, want 0 to below 1, such as 0.5", s.ValidFraction)
-	add(s.Shapes.Clutter < 0 || s.Shapes.Clutter > maxClutter, "shapes.clutter", "is %d, want 0 to %d", s.Shapes.Clutter, maxClutter)
-	add(!(s.Shapes.Noise >= 0 && s.Shapes.Noise <= 1), "shapes.noise", "is %v, want 0 to 1", s.Shapes.Noise)
+	add(s.TrainImages < 0, "train_images", "%d images, want 1 or more, or 0 for the source's own number", s.TrainImages)
+	add(s.TestImages < 0, "test_images", "%d images, want 1 or more, or 0 for the source's own number", s.TestImages)
+	add(!(s.ValidFraction >= 0 && s.ValidFraction < 1), "valid_fraction", "%v of the images, want 0 to below 1, such as 0.5", s.ValidFraction)
+	add(s.Shapes.Clutter < 0 || s.Shapes.Clutter > maxClutter, "shapes.clutter", "%d marks, want 0 to %d", s.Shapes.Clutter, maxClutter)
+	add(!(s.Shapes.Noise >= 0 && s.Shapes.Noise <= 1), "shapes.noise", "a standard deviation of %v, want 0 to 1", s.Shapes.Noise)
 	return errors.Join(errs...)
 }
 

@@ -21,7 +21,7 @@ type ShapesSettings struct {
 // DefaultShapesSettings returns a task that a linear classifier on pixels does not solve and a small convolutional
 // network does.
 func DefaultShapesSettings() ShapesSettings {
-	return ShapesSettings{Clutter: 6, Noise: 0.08}
+	return ShapesSettings{Clutter: 5, Noise: 0.06}
 }
 
 // The sizes of shapes in pixels. Below the smallest, stripes are as fine as the pixels.
@@ -39,7 +39,7 @@ var forms = [...]struct {
 	inside func(x, y float64) bool
 }{
 	{"disk", func(x, y float64) bool { return x*x+y*y < 0.81 }},
-	{"square", func(x, y float64) bool { return math.Abs(x) < 0.8 && math.Abs(y) < 0.8 }},
+	{"bar", func(x, y float64) bool { return math.Abs(x) < 1.15 && math.Abs(y) < 0.5 }},
 	{"triangle", func(x, y float64) bool { return y > -0.6 && y < 1.2-math.Sqrt(3)*math.Abs(x) }},
 	{"cross", func(x, y float64) bool {
 		x, y = math.Abs(x), math.Abs(y)
@@ -104,7 +104,7 @@ func (c *canvas) drawShape(class int, s ShapesSettings, rng *rand.Rand) {
 	form, striped := forms[class/len(textures)], class%len(textures) == 1
 
 	ground := randomColor(rng)
-	c.shade(ground, ground.toward(randomColor(rng), uniform(0, 0.35)), uniform(0, 2*math.Pi))
+	c.shade(ground, ground.toward(randomColor(rng), uniform(0, 0.25)), uniform(0, 2*math.Pi))
 	marks := rng.IntN(s.Clutter + 1)
 	over := rng.IntN(marks/2 + 1)
 	for range marks - over {
@@ -113,7 +113,7 @@ func (c *canvas) drawShape(class int, s ShapesSettings, rng *rand.Rand) {
 
 	ink := randomColor(rng, ground)
 	second := randomColor(rng, ground, ink)
-	radius := uniform(0.27, 0.40)
+	radius := uniform(0.30, 0.42)
 	place := spot{
 		x: uniform(radius*0.9, 1-radius*0.9), y: uniform(radius*0.9, 1-radius*0.9),
 		radius: radius, stretch: uniform(0.87, 1.15), angle: uniform(0, 2*math.Pi),
