@@ -54,7 +54,11 @@ func Doctor(ctx context.Context, settings DoctorSettings) Report {
 	settings.Offline = !settings.Fetch
 	checked, err := settings.check()
 	if err != nil {
-		r.add(failed("settings", err))
+		c := failed("settings", err)
+		if c.Remedy == "" {
+			c.Remedy = "correct the setting"
+		}
+		r.add(c)
 		return r
 	}
 	npm := checkNPM(ctx)

@@ -197,7 +197,9 @@ func TestCorruptCacheIsSetAsideAndFetchedAgain(t *testing.T) {
 			}
 		},
 		"unreadable manifest": func(t *testing.T, dir string) { write(t, filepath.Join(dir, manifestName), []byte("{")) },
-		"another package":     func(t *testing.T, dir string) { write(t, filepath.Join(dir, manifestName), []byte(`{"integrity":"x"}`)) },
+		"another package": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, manifestName), []byte(`{"integrity":"x"}`))
+		},
 	}
 	for name, harm := range damage {
 		t.Run(name, func(t *testing.T) {
