@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestTypedValues(t *testing.T) {
-	floats := []float32{0, -0.0, 1.5, math.MaxFloat32, math.SmallestNonzeroFloat32, float32(math.Inf(-1))}
+	floats := []float32{0, float32(math.Copysign(0, -1)), 1.5, math.MaxFloat32, math.SmallestNonzeroFloat32, float32(math.Inf(-1))}
 	ints := []int64{math.MinInt64, -1, 0, math.MaxInt64}
 	bytes := []uint8{0, 127, 255}
 	path := filepath.Join(t.TempDir(), "x.safetensors")
