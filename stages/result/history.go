@@ -173,3 +173,18 @@ func number(v float64) string {
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
+
+// IsSearchHistory reports whether the file is the history of a search, from its first line; otherwise it is that of a training.
+// The error is about a file that cannot be read.
+func IsSearchHistory(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("reading a history: %w", err)
+	}
+	defer f.Close()
+	header, err := csv.NewReader(io.LimitReader(f, 1<<12)).Read()
+	if err != nil {
+		return false, fmt.Errorf("reading a history from %s: %w", path, err)
+	}
+	return slices.Equal(header, searchColumns), nil
+}

@@ -1,6 +1,8 @@
 package result
 
 import (
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -86,6 +88,22 @@ func TestReadingAHistorySaysWhatIsWrong(t *testing.T) {
 				t.Errorf("error is %v, want one with %q and the file's name", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestIsSearchHistory(t *testing.T) {
+	dir := t.TempDir()
+	search, train := filepath.Join(dir, "search.csv"), filepath.Join(dir, "train.csv")
+	if err := errors.Join(WriteSearchHistory(search, exampleSearchHistory()), WriteTrainHistory(train, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{search: true, train: false} {
+		if got, err := IsSearchHistory(path); err != nil || got != want {
+			t.Errorf("IsSearchHistory(%s) = %v, %v", filepath.Base(path), got, err)
+		}
+	}
+	if _, err := IsSearchHistory(filepath.Join(dir, "absent.csv")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error for an absent file is %v", err)
 	}
 }
 

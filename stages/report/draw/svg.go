@@ -12,7 +12,7 @@ import (
 
 // The measures of an SVG drawing, in its own units; 1 is a pixel at natural size.
 const (
-	nodeGap    = 156.0
+	nodeGap    = 160.0
 	nodeRadius = 21.0
 	margin     = 8.0
 	rise       = 76.0 // how far an arc stands off for each node that it passes over
@@ -89,7 +89,7 @@ func drawEdge(edges, labels *strings.Builder, edge space.Edge, axis float64, ope
 		fmt.Fprintf(edges, `<path d="M%s %sL%s %sL%s %sZ" fill="%s"/>`, f(tipX), f(tipY), f(bx+nx), f(by+ny), f(bx-nx), f(by-ny), color)
 	}
 	label := Label(operation)
-	w := 0.57*fontSize*float64(utf8.RuneCountInString(label)) + 18
+	w := 0.58*fontSize*float64(utf8.RuneCountInString(label)) + 22
 	// The middle of the drawn curve, not of the chord: its ends stand off the nodes' centers.
 	x, y := (sx+3*cx0+3*cx1+tipX)/8, (sy+6*control+tipY)/8
 	if off == 0 && operation != "none" {

@@ -1,0 +1,134 @@
+package chart
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func wellFormed(t interface{ Fatalf(string, ...any) }, svg string) {
+	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, svg)
+		}
+	}
+}
+
+func texts(a axis, percent bool) []string {
+	var out []string
+	for _, v := range a.ticks() {
+		out = append(out, a.text(v, percent))
+	}
+	return out
+}
+
+func TestTicksAreRound(t *testing.T) {
+	tests := []struct {
+		values  []float64
+		percent bool
+		want    []string
+	}{
+		{[]float64{0.31, 2.2}, false, []string{"0.0", "0.5", "1.0", "1.5", "2.0", "2.5"}},
+		{[]float64{0.12, 0.97}, true, []string{"0%", "20%", "40%", "60%", "80%", "100%"}},
+		{[]float64{0.951, 0.958}, true, []string{"95.0%", "95.2%", "95.4%", "95.6%", "95.8%"}},
+		{[]float64{-1.3, 0.4}, false, []string{"−1.5", "−1.0", "−0.5", "0.0", "0.5"}},
+		{[]float64{2e-5, 9e-5}, false, []string{"0.00002", "0.00004", "0.00006", "0.00008", "0.00010"}},
+		{[]float64{math.NaN(), math.Inf(1)}, false, []string{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"}},
+		{[]float64{3, 3}, false, []string{"1", "2", "3", "4", "5"}},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, texts(newAxis(tt.values, 5, true), tt.percent)); diff != "" {
+			t.Errorf("ticks for %v differ (-want +got):\n%s", tt.values, diff)
+		}
+	}
+}
+
+func TestAxisHoldsItsValues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64Range(-1e6, 1e6), 1, 20).Draw(t, "values")
+		a := newAxis(values, 5, true)
+		a.from, a.to = 0, 100
+		for _, v := range values {
+			if at := a.at(v); at < -1e-6 || at > 100+1e-6 {
+				t.Fatalf("%v lies at %v of 0..100", v, at)
+			}
+		}
+		if n := len(a.ticks()); n < 2 || n > 9 {
+			t.Fatalf("%d ticks from %v to %v by %v", n, a.low, a.high, a.step)
+		}
+	})
+}
+
+func TestLineIsWellFormedWhateverTheValues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 8).Draw(t, "epochs")
+		value := rapid.OneOf(rapid.Float64Range(-5, 5), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e300}))
+		l := Line{Label: `"<loss>" & accuracy`, Percent: rapid.Bool().Draw(t, "percent")}
+		for i := range n {
+			l.X = append(l.X, float64(i+1))
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "series") {
+			l.Series = append(l.Series, Series{Name: "<i>", Values: rapid.SliceOfN(value, n, n).Draw(t, "values")})
+		}
+		l.Marks = []Mark{{X: 1, Name: "<warm-up>"}, {X: float64(max(1, n)), Name: "search"}}
+		svg := l.SVG()
+		wellFormed(t, svg)
+		if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
+			t.Fatalf("a coordinate is no number: %s", svg)
+		}
+	})
+}
+
+func TestLineIsInterruptedWhereThereIsNothing(t *testing.T) {
+	none := math.NaN()
+	svg := Line{X: []float64{1, 2, 3, 4, 5, 6}, Series: []Series{{Name: "a", Values: []float64{1, 2, none, 2, none, 1}}}}.SVG()
+	path, _, _ := strings.Cut(svg, `" fill="none"`)
+	if got := path[strings.LastIndex(path, `"`):]; strings.Count(got, "M") != 3 || strings.Count(got, "L") != 1 {
+		t.Errorf("path is %s, want three parts, the first with two points", got)
+	}
+	// The two values that stand alone, and the last one again.
+	if n := strings.Count(svg, "<circle"); n != 3 {
+		t.Errorf("%d dots, want 3", n)
+	}
+	if !strings.Contains(svg, "<title>epoch 2, a 2</title>") {
+		t.Error("hovering over epoch 2 does not show its value")
+	}
+}
+
+func TestStripJoinsEqualCells(t *testing.T) {
+	s := Strip{
+		Label: "choice", Rows: []string{"1←0", "2←0"}, Steps: []float64{3, 4, 5},
+		Color: [][]string{{"#111111", "#111111", "#222222"}, {"", "#111111", "#111111"}},
+		Tip:   [][]string{{"a", "a", "b"}, {"", "a", "a"}},
+	}
+	svg := s.SVG()
+	wellFormed(t, svg)
+	if n := strings.Count(svg, "<rect"); n != 3 {
+		t.Errorf("%d cells, want 3", n)
+	}
+	for _, want := range []string{"1←0, epoch 3 to 4: a", "1←0, epoch 5: b", "2←0, epoch 4 to 5: a"} {
+		if !strings.Contains(svg, "<title>"+want+"</title>") {
+			t.Errorf("no cell says %q", want)
+		}
+	}
+	if got := (Strip{}).SVG(); got != "" {
+		t.Errorf("of nothing is drawn %s", got)
+	}
+}
+
+func TestIntervalStaysWithinItsScale(t *testing.T) {
+	svg := Interval{Low: -2, High: 0, Min: -2, Max: 0, Mean: -0.5, Std: 0.9, Aggregate: -0.5, Own: 3, Label: `<"own">`}.SVG()
+	wellFormed(t, svg)
+	if !strings.Contains(svg, `<circle cx="173"`) {
+		t.Errorf("a score beyond the scale is not at its end: %s", svg)
+	}
+	wellFormed(t, Interval{}.SVG())
+}

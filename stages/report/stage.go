@@ -1,0 +1,70 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/pipeline"
+)
+
+// Settings are the settings of the stage kind "report".
+type Settings struct {
+	Title  string `yaml:"title" doc:"Heading of the page; empty names the data set."`
+	Images int    `yaml:"images" doc:"Sample images shown of each class; 0 shows none."`
+}
+
+// DefaultSettings returns what the kind starts from.
+func DefaultSettings() Settings { return Settings{Images: 6} }
+
+// Kind declares the stage kind "report": any results of a run in, report.html out.
+func Kind() pipeline.Kind {
+	return pipeline.Kind{
+		Name:    "report",
+		Version: 1,
+		Doc:     "Makes one self-contained page of what the run has found.",
+		Inputs: []pipeline.Port{
+			{Name: "architecture", Type: "architecture", Doc: "The architecture that the page is about."},
+			{Name: "dataset", Type: "dataset", Optional: true, Doc: "Adds sample images and the names of the splits."},
+			{Name: "search_history", Type: "history", Optional: true, Doc: "Adds the curves of the search."},
+			{Name: "ranking", Type: "ranking", Optional: true, Doc: "Adds the neighborhoods of the finalists."},
+			{Name: "train_history", Type: "history", Optional: true, Doc: "Adds the curves of the training."},
+			{Name: "metrics", Type: "metrics", Optional: true, Doc: "Adds accuracy, size, speed and mistakes by class."},
+			{Name: "checks", Type: "checks", Optional: true, Doc: "Adds what the exported model was tested for."},
+			{Name: "model", Type: "model", Optional: true, Doc: "Adds what the exported file contains."},
+		},
+		Outputs: []pipeline.Output{{Name: "report", Type: "report", File: "report.html", Doc: "The page."}},
+		New: func() pipeline.Stage {
+			s := DefaultSettings()
+			return &s
+		},
+	}
+}
+
+var (
+	_ pipeline.Stage     = (*Settings)(nil)
+	_ pipeline.Validator = (*Settings)(nil)
+)
+
+// Validate implements pipeline.Validator.
+func (s *Settings) Validate() error {
+	const most = 24
+	if s.Images < 0 || s.Images > most {
+		return &pipeline.SettingError{Path: "images", Err: fmt.Errorf("%d sample images of each class: use 0 to %d", s.Images, most)}
+	}
+	return nil
+}
+
+// Run implements pipeline.Stage.
+func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
+	content, err := load(job)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	content.Title, content.Images = s.Title, s.Images
+	return atomicfile.Write(job.Output("report"), func(w io.Writer) error { return Render(w, content) })
+}
