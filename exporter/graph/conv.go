@@ -121,11 +121,11 @@ func PoolConfigOf(n *Node) PoolConfig {
 	return c
 }
 
-func pool(op string, x *Value, c PoolConfig, extra ...Attribute) *Value {
+func pool(op string, x *Value, c PoolConfig, indices bool, extra ...Attribute) []*Value {
 	g := graphOf(x)
 	if len(x.shape) != 4 {
 		g.fail(op, "wants x [N, C, H, W], has %v", x.shape)
-		return g.dummy(Float32, []int{1, 1, 1, 1})
+		return []*Value{g.dummy(Float32, []int{1, 1, 1, 1}), g.dummy(Int64, []int{1, 1, 1, 1})}
 	}
 	out := []int{x.shape[0], x.shape[1], 0, 0}
 	for i := range 2 {
@@ -140,11 +140,22 @@ func pool(op string, x *Value, c PoolConfig, extra ...Attribute) *Value {
 		{"kernel_shape", []int{c.Kernel[0], c.Kernel[1]}}, {"strides", []int{c.Stride[0], c.Stride[1]}},
 		{"pads", []int{c.Pad[0], c.Pad[1], c.Pad[2], c.Pad[3]}},
 	}, extra...)
-	return g.node(op, []*Value{x}, attrs, nil, []spec{{Float32, out}}, true)[0]
+	specs := []spec{{Float32, out}}
+	if indices {
+		specs = append(specs, spec{Int64, out})
+	}
+	return g.node(op, []*Value{x}, attrs, nil, specs, true)
 }
 
 // MaxPool takes the maximum over windows of x [N, C, H, W]; padding never wins.
-func MaxPool(x *Value, c PoolConfig) *Value { return pool("MaxPool", x, c) }
+func MaxPool(x *Value, c PoolConfig) *Value { return pool("MaxPool", x, c, false)[0] }
+
+// MaxPoolIndices is MaxPool that also returns, as int64, where each maximum stands in x taken as one flat vector. Of
+// equal maxima it is the first. Without indices the runtime has a faster kernel.
+func MaxPoolIndices(x *Value, c PoolConfig) (y, indices *Value) {
+	out := pool("MaxPool", x, c, true)
+	return out[0], out[1]
+}
 
 // AveragePool takes the mean over windows of x [N, C, H, W].
 func AveragePool(x *Value, c PoolConfig) *Value {
@@ -152,7 +163,7 @@ func AveragePool(x *Value, c PoolConfig) *Value {
 	if c.CountPad {
 		count = 1
 	}
-	return pool("AveragePool", x, c, Attribute{"count_include_pad", count})
+	return pool("AveragePool", x, c, false, Attribute{"count_include_pad", count})[0]
 }
 
 // GlobalAveragePool takes the mean over height and width of x [N, C, H, W]; the result is [N, C, 1, 1].

@@ -280,7 +280,7 @@ func (g *Graph) node(op string, in []*Value, attrs Attributes, bodies []Body, ou
 	}
 	key := ""
 	if share {
-		key = nodeKey(op, in, attrs)
+		key = fmt.Sprintf("%s:%d", nodeKey(op, in, attrs), len(out))
 		if n := g.equal(key); n != nil {
 			return slices.Clone(n.Outputs)
 		}

@@ -1,0 +1,127 @@
+package autodiff
+
+import "github.com/plateau-nas/plateau/exporter/graph"
+
+func convRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	x, w, c := n.Inputs[0], n.Inputs[1], graph.ConvConfigOf(n)
+	out := make([]*graph.Value, len(n.Inputs))
+	if need[0] {
+		out[0] = convInputGradient(x, w, dy[0], c)
+	}
+	if need[1] {
+		out[1] = convWeightGradient(x, w, dy[0], c)
+	}
+	if len(need) == 3 && need[2] {
+		out[2] = graph.ReduceSum(dy[0], false, 0, 2, 3)
+	}
+	return out
+}
+
+// convInputGradient returns dx of y = conv(x, w): at stride 1 the convolution of dy with the mirrored weights,
+// which ONNX Runtime does at the speed of the forward direction, otherwise the transposed convolution.
+func convInputGradient(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+	back := graph.ConvConfig{Stride: [2]int{1, 1}, Dilation: c.Dilation, Groups: c.Groups}
+	mirror := c.Stride == [2]int{1, 1}
+	for i := range 2 {
+		span := c.Dilation[i] * (w.Dim(2+i) - 1)
+		back.Pad[i], back.Pad[i+2] = span-c.Pad[i], span-c.Pad[i+2]
+		mirror = mirror && back.Pad[i] >= 0 && back.Pad[i+2] >= 0
+	}
+	if mirror {
+		return graph.Conv(dy, mirrored(w, c.Groups), nil, back)
+	}
+	c.OutputPad = [2]int{}
+	for i := range 2 {
+		reach := c.Stride[i]*(dy.Dim(2+i)-1) + c.Dilation[i]*(w.Dim(2+i)-1) + 1
+		c.OutputPad[i] = x.Dim(2+i) + c.Pad[i] + c.Pad[i+2] - reach
+	}
+	return graph.ConvTranspose(dy, w, c)
+}
+
+// mirrored returns the weights [M, C/groups, KH, KW] with input and output channels exchanged within each group and
+// the kernel turned by 180 degrees: [C, M/groups, KH, KW].
+func mirrored(w *graph.Value, groups int) *graph.Value {
+	m, in, kh, kw := w.Dim(0)/groups, w.Dim(1), w.Dim(2), w.Dim(3)
+	taps := kh * kw
+	if m > 1 || in > 1 {
+		w = graph.Transpose(graph.Reshape(w, groups, m, in, taps), 0, 2, 1, 3)
+	}
+	if taps > 1 {
+		turn := make([]int, taps)
+		for i := range turn {
+			turn[i] = taps - 1 - i
+		}
+		w = graph.Gather(graph.Reshape(w, groups*in, m, taps), w.Graph().Ints(turn...), 2)
+	}
+	return graph.Reshape(w, groups*in, m, kh, kw)
+}
+
+// convTransposeRule: the transposed convolution is the input gradient of a convolution, so its own gradients are
+// that convolution and its weight gradient with the roles of input and output exchanged.
+func convTransposeRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	x, w, c := n.Inputs[0], n.Inputs[1], graph.ConvConfigOf(n)
+	out := make([]*graph.Value, len(n.Inputs))
+	d := dy[0]
+	for i := range 2 {
+		// Output padding first takes back padding; rows beyond that get nothing from x.
+		end := c.Pad[i+2] - c.OutputPad[i]
+		if end < 0 {
+			d = graph.Slice(d, graph.Range{Axis: 2 + i, End: d.Dim(2+i) + end})
+		}
+		c.Pad[i+2] = max(end, 0)
+	}
+	c.OutputPad = [2]int{}
+	if need[0] {
+		out[0] = graph.Conv(d, w, nil, c)
+	}
+	if need[1] {
+		out[1] = convWeightGradient(d, w, x, c)
+	}
+	return out
+}
+
+// convWeightGradient returns dw of y = conv(x, w): for each position of the kernel the products of dy with the
+// part of the padded input that this position sees, summed over the batch.
+func convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+	kh, kw := w.Dim(2), w.Dim(3)
+	padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
+	var taps []*graph.Value
+	for i := range kh {
+		for j := range kw {
+			seen := graph.Slice(padded, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0]), window(3, j, dy.Dim(3), c.Dilation[1], c.Stride[1]))
+			taps = append(taps, tapGradient(seen, w, dy, c.Groups))
+		}
+	}
+	if len(taps) == 1 {
+		return graph.Reshape(taps[0], w.Shape()...)
+	}
+	last := w.Rank() - 2
+	for i, t := range taps {
+		taps[i] = graph.Reshape(t, w.Dim(0), w.Dim(1), 1)
+	}
+	return graph.Reshape(graph.Concat(last, taps...), w.Shape()...)
+}
+
+// window is the range of padded input positions that kernel position k sees along an axis with n outputs.
+func window(axis, k, n, dilation, stride int) graph.Range {
+	start := k * dilation
+	return graph.Range{Axis: axis, Start: start, End: start + (n-1)*stride + 1, Step: stride}
+}
+
+// tapGradient returns the gradient [M, C/groups] of the weights at one kernel position, which sees x [N, C, OH, OW].
+func tapGradient(x, w, dy *graph.Value, groups int) *graph.Value {
+	batch, positions := dy.Dim(0), dy.Dim(2)*dy.Dim(3)
+	m, in := w.Dim(0)/groups, w.Dim(1)
+	if m == 1 && in == 1 {
+		return graph.ReduceSum(graph.Mul(x, dy), false, 0, 2, 3)
+	}
+	shape := func(channels int) []int {
+		if groups == 1 {
+			return []int{batch, channels, positions}
+		}
+		return []int{batch, groups, channels, positions}
+	}
+	a, b := graph.Reshape(dy, shape(m)...), graph.Reshape(x, shape(in)...)
+	perImage := graph.MatMul(a, swapped(b))
+	return graph.Reshape(graph.ReduceSum(perImage, false, 0), w.Dim(0), in)
+}

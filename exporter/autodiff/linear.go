@@ -1,0 +1,62 @@
+package autodiff
+
+import (
+	"slices"
+
+	"github.com/plateau-nas/plateau/exporter/graph"
+)
+
+// gemmRule: for y = A B, dA = dy B^T and dB = A^T dy, with the transpositions of A and B carried along.
+func gemmRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
+	ta, tb := n.Attrs.Int("transA", 0) == 1, n.Attrs.Int("transB", 0) == 1
+	out := make([]*graph.Value, len(n.Inputs))
+	if need[0] {
+		if ta {
+			out[0] = graph.Gemm(b, d, nil, graph.GemmConfig{TransA: tb, TransB: true})
+		} else {
+			out[0] = graph.Gemm(d, b, nil, graph.GemmConfig{TransB: !tb})
+		}
+	}
+	if need[1] {
+		if tb {
+			out[1] = graph.Gemm(d, a, nil, graph.GemmConfig{TransA: true, TransB: ta})
+		} else {
+			out[1] = graph.Gemm(a, d, nil, graph.GemmConfig{TransA: !ta})
+		}
+	}
+	if len(n.Inputs) == 3 && need[2] {
+		out[2] = unbroadcast(d, n.Inputs[2].Shape())
+	}
+	return out
+}
+
+// matMulRule is gemmRule for stacks of matrices. A matrix that all of a stack share takes one product over all rows
+// instead of a stack of products and their sum.
+func matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
+	out := make([]*graph.Value, 2)
+	if need[0] {
+		out[0] = unbroadcast(graph.MatMul(d, swapped(b)), a.Shape())
+	}
+	switch {
+	case !need[1]:
+	case b.Rank() == 2 && a.Rank() > 2:
+		rows := graph.Reshape(a, -1, a.Dim(-1))
+		out[1] = graph.Gemm(rows, graph.Reshape(d, -1, d.Dim(-1)), nil, graph.GemmConfig{TransA: true})
+	default:
+		out[1] = unbroadcast(graph.MatMul(swapped(a), d), b.Shape())
+	}
+	return out
+}
+
+// swapped exchanges the last two dimensions; the runtime fuses it into the product.
+func swapped(v *graph.Value) *graph.Value {
+	perm := make([]int, v.Rank())
+	for i := range perm {
+		perm[i] = i
+	}
+	last := len(perm) - 1
+	perm[last-1], perm[last] = last, last-1
+	return graph.Transpose(v, slices.Clip(perm)...)
+}

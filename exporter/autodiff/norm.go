@@ -1,0 +1,105 @@
+package autodiff
+
+import (
+	"errors"
+
+	"github.com/plateau-nas/plateau/exporter/graph"
+)
+
+// batchNormRule differentiates batch normalization of x [N, C, H, W]. In training, with xhat = (x - mean) * rstd over the
+// M = N*H*W elements of a channel:
+//
+//	dbias = sum(dy)
+//	dscale = sum(dy * xhat)
+//	dx = scale * rstd * (dy - dbias/M - xhat * dscale/M)
+//
+// The last line takes three passes over the activations: a product, one affine map per channel (which is what batch
+// normalization with given statistics is, as one fast kernel) and an addition. The outputs for the running
+// statistics carry no gradient, nor do the running statistics.
+//
+// The batch's statistics are the node's own second and third output: the builder gives training nodes momentum 0.
+func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	if n.Attrs.Int("training_mode", 0) == 0 {
+		return batchNormInferenceRule(n, dy[0], need)
+	}
+	out := make([]*graph.Value, 5)
+	if n.Attrs.Float("momentum", 0.9) != 0 {
+		n.Outputs[0].Graph().Fail("BatchNormalization", errors.New("gradients in training mode want momentum 0, see graph.BatchNormTrain"))
+		return out
+	}
+	d := dy[0]
+	if d == nil {
+		return out
+	}
+	x, scale := n.Inputs[0], n.Inputs[1]
+	g, channels := x.Graph(), x.Dim(1)
+	rstd, xhat := trainingStatistics(n)
+	dbias := graph.ReduceSum(d, false, 0, 2, 3)
+	dscale := graph.ReduceSum(graph.Mul(d, xhat), false, 0, 2, 3)
+	if xhat != n.Outputs[0] {
+		dscale = graph.Mul(dscale, rstd) // xhat is only centered
+	}
+	out[1], out[2] = dscale, dbias
+	if !need[0] {
+		return out
+	}
+	slope := graph.Mul(scale, rstd)
+	share := graph.Mul(slope, g.Scalar(-float32(channels)/float32(x.Size())))
+	onX := graph.Mul(share, dscale)
+	if xhat != n.Outputs[0] {
+		onX = graph.Mul(onX, rstd)
+	}
+	out[0] = graph.Add(graph.Mul(d, perChannel(slope)), affine(xhat, onX, graph.Mul(share, dbias)))
+	return out
+}
+
+// trainingStatistics returns 1 / sqrt(variance + epsilon) of the batch, and the normalized input xhat or, when that
+// is not at hand, the centered input x - mean. Without scale and bias xhat is the node's own output. Centering first
+// keeps the sums accurate when the mean is large beside the deviation.
+func trainingStatistics(n *graph.Node) (rstd, xhat *graph.Value) {
+	mean, variance := n.Outputs[1], n.Outputs[2]
+	rstd = reciprocalDeviation(variance, n)
+	if isConstant(n.Inputs[1], 1) && isConstant(n.Inputs[2], 0) {
+		return rstd, n.Outputs[0]
+	}
+	return rstd, graph.Sub(n.Inputs[0], perChannel(mean))
+}
+
+func reciprocalDeviation(variance *graph.Value, n *graph.Node) *graph.Value {
+	epsilon := variance.Graph().Scalar(n.Attrs.Float("epsilon", graph.DefaultEpsilon))
+	return graph.Reciprocal(graph.Sqrt(graph.Add(variance, epsilon)))
+}
+
+// batchNormInferenceRule differentiates y = scale * (x - mean) * rstd + bias with given statistics.
+func batchNormInferenceRule(n *graph.Node, d *graph.Value, need []bool) []*graph.Value {
+	x, scale, mean, variance := n.Inputs[0], n.Inputs[1], n.Inputs[3], n.Inputs[4]
+	g := x.Graph()
+	rstd := reciprocalDeviation(variance, n)
+	slope := graph.Mul(scale, rstd)
+	out := make([]*graph.Value, 5)
+	if need[0] {
+		out[0] = graph.Mul(d, perChannel(slope))
+	}
+	if !need[1] && !need[2] && !need[3] && !need[4] {
+		return out
+	}
+	sum := graph.ReduceSum(d, false, 0, 2, 3)
+	out[2] = sum
+	out[3] = graph.Neg(graph.Mul(sum, slope))
+	if need[1] || need[4] {
+		onCentered := graph.ReduceSum(graph.Mul(d, graph.Sub(x, perChannel(mean))), false, 0, 2, 3)
+		out[1] = graph.Mul(onCentered, rstd)
+		out[4] = graph.Mul(graph.Mul(out[1], g.Scalar(-0.5)), graph.Mul(slope, rstd))
+	}
+	return out
+}
+
+// perChannel gives v [C] the shape [C, 1, 1], which broadcasts over [N, C, H, W].
+func perChannel(v *graph.Value) *graph.Value { return graph.Reshape(v, v.Dim(0), 1, 1) }
+
+// affine returns a * x + b with a and b [C] for x [N, C, H, W], in one pass.
+func affine(x, a, b *graph.Value) *graph.Value {
+	g, channels := x.Graph(), x.Dim(1)
+	const epsilon = graph.DefaultEpsilon
+	return graph.BatchNorm(x, a, b, g.Fill(0, channels), g.Fill(1-epsilon, channels), epsilon)
+}
