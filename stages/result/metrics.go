@@ -15,6 +15,7 @@ type Metrics struct {
 	MultiplyAdds int64       `json:"multiply_adds"`      // for one image
 	SizeBytes    int64       `json:"size_bytes"`         // of the file
 	Latency      *Latency    `json:"latency_ms"`         // of one image; nil when not measured. Differs from run to run.
+	Throughput   *Throughput `json:"throughput,omitempty"`
 	PerClass     []ClassTop1 `json:"per_class"`          // in the order of the data set's classes
 	Confusion    [][]int     `json:"confusion"`          // true class x predicted class; nil when not kept
 	Provider     string      `json:"provider,omitempty"` // execution provider: "cpu"
@@ -27,6 +28,12 @@ type Latency struct {
 	Mean float64 `json:"mean"`
 	P50  float64 `json:"p50"`
 	P95  float64 `json:"p95,omitempty"`
+}
+
+// Throughput is how many images a model takes in a second when they come in batches. It differs from run to run.
+type Throughput struct {
+	Batch           int     `json:"batch"`
+	ImagesPerSecond float64 `json:"images_per_second"`
 }
 
 // ClassTop1 is the accuracy on the images of one class.

@@ -1,0 +1,316 @@
+package evaluate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/rewrite"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/result"
+)
+
+// Model measures the classifier in an .onnx file on labeled images. classes names the labels, in the order of the model's
+// scores. The model needs one input that takes images of this size (float32 or uint8, any batch or a fixed one) and an
+// output with one float32 score for each class.
+func Model(ctx context.Context, rt *runtime.Runtime, path string, im *dataset.Images, classes []string, o Options) (*result.Metrics, error) {
+	wrap := func(err error) error { return fmt.Errorf("evaluate %s: %w", path, err) }
+	m, err := onnx.Load(path)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	size, err := sizeOf(path)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	s, err := rt.NewSessionFile(path, runtime.SessionOptions{})
+	if err != nil {
+		return nil, wrap(err)
+	}
+	out, err := measure(ctx, rt, s, m, im, classes, o)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return nil, wrap(err)
+	}
+	out.SizeBytes = size
+	return out, nil
+}
+
+// Bytes is Model for a model in memory, without external data.
+func Bytes(ctx context.Context, rt *runtime.Runtime, model []byte, im *dataset.Images, classes []string, o Options) (*result.Metrics, error) {
+	m, err := onnx.Decode(model)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate model: %w", err)
+	}
+	s, err := rt.NewSession(model, runtime.SessionOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("evaluate model: %w", err)
+	}
+	out, err := measure(ctx, rt, s, m, im, classes, o)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return nil, fmt.Errorf("evaluate model: %w", err)
+	}
+	out.SizeBytes = int64(len(model))
+	return out, nil
+}
+
+// measure does everything that needs the session.
+func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *onnx.ModelProto, im *dataset.Images, classes []string, o Options) (*result.Metrics, error) {
+	if err := checkImages(im, classes); err != nil {
+		return nil, err
+	}
+	if o.Warn == nil {
+		o.Warn = func(string, ...any) {}
+	}
+	f, err := newFeed(s, im, o)
+	if err != nil {
+		return nil, err
+	}
+	warnOfClasses(s.Metadata(), classes, o.Warn)
+	output, err := chooseOutput(s.Outputs(), len(classes), o.Output)
+	if err != nil {
+		return nil, err
+	}
+	scores, err := scoresOf(s.Metadata(), o.Scores)
+	if err != nil {
+		return nil, err
+	}
+	out := &result.Metrics{
+		Model: m.GetGraph().GetName(), Dataset: o.Dataset, Split: o.Split,
+		Provider: rt.Provider(), Threads: rt.Threads(), Library: rt.LibraryVersion(),
+	}
+	t := newTally(len(classes))
+	if out.Throughput, err = f.run(ctx, s, output, im, o, t); err != nil {
+		return nil, err
+	}
+	t.fill(out, scores, classes)
+	cost(out, m, f, s.Metadata(), o.Warn)
+	if o.LatencyRuns > 0 {
+		if out.Latency, err = f.latency(ctx, s, im, o); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func checkImages(im *dataset.Images, classes []string) error {
+	if im == nil || im.Count == 0 {
+		return errors.New("there are no images to measure on")
+	}
+	if len(im.Pixels) != im.Count*im.Values() || len(im.Labels) != im.Count {
+		return fmt.Errorf("%d pixel values and %d labels do not make %d images", len(im.Pixels), len(im.Labels), im.Count)
+	}
+	for i, l := range im.Labels {
+		if l < 0 || l >= int64(len(classes)) {
+			return fmt.Errorf("image %d has the label %d, but there are %d classes", i, l, len(classes))
+		}
+	}
+	return nil
+}
+
+// warnOfClasses tells when the model was made for other classes than those of the labels.
+func warnOfClasses(metadata map[string]string, classes []string, warn func(string, ...any)) {
+	text, ok := metadata[KeyClasses]
+	if !ok {
+		return
+	}
+	var own []string
+	if err := json.Unmarshal([]byte(text), &own); err != nil {
+		warn("the model's metadata %s cannot be read: %v", KeyClasses, err)
+	} else if !slices.Equal(own, classes) {
+		warn("the model was made for the classes %q, the data set has %q; they are compared by their numbers", own, classes)
+	}
+}
+
+// run passes all images through the model. It also times the full batches behind the first one; the result is nil when
+// there are none.
+func (f *feed) run(ctx context.Context, s *runtime.Session, output string, im *dataset.Images, o Options, t *tally) (*result.Throughput, error) {
+	full := int(f.shape[0])
+	if full == 0 {
+		full = o.Batch
+	}
+	var timed time.Duration
+	rows, images := full, 0
+	for first := 0; first < im.Count; first += rows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n := min(rows, im.Count-first)
+		if f.shape[0] == 0 {
+			rows = n // the last batch may be smaller
+		}
+		in := map[string]runtime.Tensor{f.name: f.batch(im, first, rows)}
+		start := time.Now()
+		y, err := s.Run(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		if first > 0 && rows == full {
+			timed += time.Since(start)
+			images += rows
+		}
+		scores, ok := y[output].Data.([]float32)
+		if !ok || len(scores) != rows*t.classes {
+			return nil, fmt.Errorf("its output %q has the shape %v for %d images; it must give one float32 score for each of the data set's %d classes", output, y[output].Shape, rows, t.classes)
+		}
+		for i := range n {
+			if err := t.add(scores[i*t.classes:(i+1)*t.classes], im.Labels[first+i]); err != nil {
+				return nil, err
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(first+n, im.Count)
+		}
+	}
+	if images == 0 || timed <= 0 {
+		return nil, nil
+	}
+	return &result.Throughput{Batch: full, ImagesPerSecond: float64(images) / timed.Seconds()}, nil
+}
+
+// latency times single images, or single runs of a model with a fixed batch.
+func (f *feed) latency(ctx context.Context, s *runtime.Session, im *dataset.Images, o Options) (*result.Latency, error) {
+	rows := max(int(f.shape[0]), 1)
+	in := map[string]runtime.Tensor{f.name: f.batch(im, 0, rows)}
+	times := make([]float64, 0, o.LatencyRuns)
+	for i := range o.LatencyWarmUp + o.LatencyRuns {
+		start := time.Now()
+		if _, err := s.Run(ctx, in); err != nil {
+			return nil, err
+		}
+		if i >= o.LatencyWarmUp {
+			times = append(times, float64(time.Since(start))/float64(time.Millisecond)/float64(rows))
+		}
+	}
+	return summarize(times), nil
+}
+
+// summarize gives mean and quantiles (nearest rank) of times, which it sorts.
+func summarize(times []float64) *result.Latency {
+	slices.Sort(times)
+	var sum float64
+	for _, t := range times {
+		sum += t
+	}
+	at := func(q float64) float64 { return times[max(int(math.Ceil(q*float64(len(times))))-1, 0)] }
+	return &result.Latency{Mean: sum / float64(len(times)), P50: at(0.5), P95: at(0.95)}
+}
+
+// cost adds parameters and multiply-adds. A model that cannot be measured leaves them at 0.
+func cost(out *result.Metrics, m *onnx.ModelProto, f *feed, metadata map[string]string, warn func(string, ...any)) {
+	shape := slices.Clone(f.shape)
+	shape[0] = max(shape[0], 1)
+	c, err := rewrite.CostOf(m, map[string][]int64{f.name: shape})
+	if err != nil {
+		warn("parameters and multiply-adds are not known: %v", err)
+		return
+	}
+	out.Parameters, out.MultiplyAdds = c.Parameters, c.MultiplyAdds
+	// Folding has merged scales and biases of normalizations; the number that the field compares is that before.
+	if n, err := strconv.ParseInt(metadata[KeyParameters], 10, 64); err == nil && n > 0 {
+		out.Parameters = n
+	}
+}
+
+// chooseOutput finds the output with the scores.
+func chooseOutput(outputs []runtime.IOInfo, classes int, wanted string) (string, error) {
+	fits := func(o runtime.IOInfo) bool {
+		if o.DType != runtime.Float32 {
+			return false
+		}
+		elements := int64(1)
+		for _, d := range o.Shape[min(1, len(o.Shape)):] {
+			if d < 0 {
+				return true
+			}
+			elements *= d
+		}
+		if len(o.Shape) == 1 { // a single image without a batch dimension, or a size that is not declared
+			return o.Shape[0] < 0 || o.Shape[0] == int64(classes)
+		}
+		return o.Shape == nil || len(o.Shape) > 1 && elements == int64(classes)
+	}
+	var found []string
+	for _, o := range outputs {
+		if o.Name == wanted {
+			if !fits(o) {
+				return "", fmt.Errorf("its output %s does not hold float32 scores of %d classes", o, classes)
+			}
+			return o.Name, nil
+		}
+		if fits(o) {
+			found = append(found, o.Name)
+		}
+	}
+	switch {
+	case wanted != "":
+		return "", fmt.Errorf("it has no output %q; it gives %s", wanted, describe(outputs))
+	case len(found) == 0:
+		return "", fmt.Errorf("it is no classifier for %d classes: it gives %s, none of which is [batch, %d] float32", classes, describe(outputs), classes)
+	case len(found) > 1:
+		return "", fmt.Errorf("it has several outputs that could hold the scores: %s; name one with output", describe(outputs))
+	}
+	return found[0], nil
+}
+
+func scoresOf(metadata map[string]string, wanted Scores) (Scores, error) {
+	if wanted != ScoresAuto && wanted != "" {
+		return wanted, nil
+	}
+	switch s := Scores(metadata[KeyOutput]); s {
+	case "":
+		return ScoresAuto, nil
+	case ScoresLogits, ScoresProbabilities:
+		return s, nil
+	default:
+		return "", fmt.Errorf("its metadata say %s = %q, which is not known; set scores", KeyOutput, s)
+	}
+}
+
+// describe lists inputs or outputs.
+func describe(list []runtime.IOInfo) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	texts := make([]string, len(list))
+	for i, o := range list {
+		texts[i] = o.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// sizeOf is the size of a model file and of the data files beside it that it names.
+func sizeOf(path string) (int64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	m, err := onnx.Decode(data)
+	if err != nil {
+		return 0, err
+	}
+	size, seen := int64(len(data)), map[string]bool{}
+	for _, t := range m.GetGraph().GetInitializer() {
+		for _, e := range t.GetExternalData() {
+			if e.GetKey() != "location" || seen[e.GetValue()] {
+				continue
+			}
+			seen[e.GetValue()] = true
+			info, err := os.Stat(filepath.Join(filepath.Dir(path), e.GetValue()))
+			if err != nil {
+				return 0, err
+			}
+			size += info.Size()
+		}
+	}
+	return size, nil
+}

@@ -1,0 +1,140 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+)
+
+// Input names the numbers that a model takes for a pixel value of 0 to 255.
+type Input string
+
+// The inputs. InputAuto takes what the model's metadata say.
+const (
+	InputAuto       Input = "auto"
+	InputPixels     Input = "pixels"     // the pixel values themselves, 0 to 255
+	InputUnit       Input = "unit"       // pixel / 255
+	InputNormalized Input = "normalized" // (pixel / 255 - mean) / std by channel, the model's own or the data set's
+	InputCustom     Input = "custom"     // (pixel * scale - mean) / std with the numbers from the options
+)
+
+// Scores names what a model gives for a class.
+type Scores string
+
+// The scores. ScoresAuto takes what the model's metadata say, or else what the numbers look like.
+const (
+	ScoresAuto          Scores = "auto"
+	ScoresLogits        Scores = "logits"        // any numbers; their softmax are probabilities. Log-probabilities are logits too
+	ScoresProbabilities Scores = "probabilities" // they are not negative and sum to one
+)
+
+// Layout is the order of the dimensions of a batch of images.
+type Layout string
+
+// The layouts. LayoutAuto takes the one that fits the shape which the model declares, NCHW when both do.
+const (
+	LayoutAuto Layout = "auto"
+	LayoutNCHW Layout = "nchw"
+	LayoutNHWC Layout = "nhwc"
+)
+
+// Keys of the metadata of models that plateau exports.
+const (
+	KeyClasses       = "plateau.classes"       // names of the classes, a JSON list in the order of the scores
+	KeyInput         = "plateau.input"         // an Input
+	KeyOutput        = "plateau.output"        // a Scores
+	KeyNormalization = "plateau.normalization" // JSON object with the lists mean and std, of pixel / 255, by channel
+	KeyParameters    = "plateau.parameters"    // trainable parameters, counted before normalizations were folded
+)
+
+// Settings are the settings of the stage kind "evaluate", and those of Options that a person chooses. Start from
+// DefaultSettings.
+type Settings struct {
+	Split         string    `yaml:"split" doc:"Images to measure on: test, valid or train."`
+	Batch         int       `yaml:"batch" doc:"Images a run while accuracy is measured. A model with a fixed batch keeps its own."`
+	Input         Input     `yaml:"input" doc:"Numbers that the model takes: auto (as its metadata say), pixels (0 to 255), unit (0 to 1), normalized (by the data set's mean and standard deviation) or custom (by scale, mean and std)."`
+	Scale         float64   `yaml:"scale" doc:"With input custom, what a pixel of 0 to 255 is multiplied by first."`
+	Mean          []float64 `yaml:"mean" doc:"With input custom, what is subtracted then, one number or one a channel."`
+	Std           []float64 `yaml:"std" doc:"With input custom, what it is divided by then, one number or one a channel."`
+	Layout        Layout    `yaml:"layout" doc:"Order of the dimensions: nchw, nhwc or auto (from the shape that the model declares)."`
+	Output        string    `yaml:"output" doc:"Name of the output with the scores; empty when the model has one that fits."`
+	Scores        Scores    `yaml:"scores" doc:"What the scores are: logits, probabilities or auto (from metadata or the numbers)."`
+	LatencyRuns   int       `yaml:"latency_runs" doc:"Runs with a single image that are timed; 0 measures no latency."`
+	LatencyWarmUp int       `yaml:"latency_warm_up" doc:"Runs with a single image before those that are timed."`
+}
+
+// DefaultSettings returns settings for models that plateau has exported.
+func DefaultSettings() Settings {
+	return Settings{
+		Split: "test", Batch: 64, Input: InputAuto, Scale: 1, Layout: LayoutAuto, Scores: ScoresAuto,
+		LatencyRuns: 50, LatencyWarmUp: 5,
+	}
+}
+
+// Validate implements pipeline.Validator.
+func (s *Settings) Validate() error {
+	wrong := func(path, format string, args ...any) error {
+		return &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)}
+	}
+	switch {
+	case !slices.Contains([]string{"test", "valid", "train"}, s.Split):
+		return wrong("split", "%q is no split; use test, valid or train", s.Split)
+	case s.Batch < 1:
+		return wrong("batch", "%d images a run; use 1 or more", s.Batch)
+	case s.LatencyRuns < 0:
+		return wrong("latency_runs", "%d runs; use 0 or more", s.LatencyRuns)
+	case s.LatencyWarmUp < 0:
+		return wrong("latency_warm_up", "%d runs; use 0 or more", s.LatencyWarmUp)
+	}
+	if err := oneOf("input", s.Input, InputAuto, InputPixels, InputUnit, InputNormalized, InputCustom); err != nil {
+		return err
+	}
+	if err := oneOf("layout", s.Layout, LayoutAuto, LayoutNCHW, LayoutNHWC); err != nil {
+		return err
+	}
+	if err := oneOf("scores", s.Scores, ScoresAuto, ScoresLogits, ScoresProbabilities); err != nil {
+		return err
+	}
+	if s.Input != InputCustom && (len(s.Mean) > 0 || len(s.Std) > 0 || s.Scale != 1) {
+		return wrong("input", "scale, mean and std are used with input custom only, and input is %s", s.Input)
+	}
+	if !(s.Scale != 0) {
+		return wrong("scale", "0 would make all images equal")
+	}
+	for _, v := range s.Std {
+		if !(v > 0) {
+			return wrong("std", "%v is not a number above 0", v)
+		}
+	}
+	return nil
+}
+
+func oneOf[T ~string](path string, value T, allowed ...T) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	texts := make([]string, len(allowed))
+	for i, a := range allowed {
+		texts[i] = string(a)
+	}
+	return &pipeline.SettingError{Path: path, Err: fmt.Errorf("%q is not known; use one of %s", value, strings.Join(texts, ", "))}
+}
+
+// Options are the settings of a measurement and what only the caller knows.
+type Options struct {
+	Settings
+	// Dataset names the data set in the result.
+	Dataset string
+	// Mean and Std are those of the data set, of pixel / 255, by channel. They are used with InputNormalized when the
+	// model does not bring its own.
+	DataMean, DataStd []float32
+	// Progress, when set, is called after each run with the number of images done.
+	Progress func(done, total int)
+	// Warn, when set, is told what could not be measured.
+	Warn func(format string, args ...any)
+}
+
+// DefaultOptions returns DefaultSettings as options.
+func DefaultOptions() Options { return Options{Settings: DefaultSettings()} }

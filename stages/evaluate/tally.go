@@ -1,0 +1,103 @@
+package evaluate
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/plateau-nas/plateau/stages/result"
+)
+
+// topK is how many guesses the second accuracy allows.
+const topK = 5
+
+// tally gathers what scores say about labeled images. Whether the scores are probabilities may only be seen at the end, so
+// both losses are summed.
+type tally struct {
+	classes      int
+	count        int
+	top1, topK   int
+	asLogits     float64
+	asShares     float64
+	probable     bool // all scores so far could be probabilities
+	perClass     []int
+	hitsPerClass []int
+	confusion    [][]int
+}
+
+func newTally(classes int) *tally {
+	t := &tally{classes: classes, probable: true, perClass: make([]int, classes), hitsPerClass: make([]int, classes), confusion: make([][]int, classes)}
+	for i := range t.confusion {
+		t.confusion[i] = make([]int, classes)
+	}
+	return t
+}
+
+// add takes the scores of one image.
+func (t *tally) add(scores []float32, label int64) error {
+	best, better := 0, 0
+	sum, high := 0.0, math.Inf(-1)
+	for i, v := range scores {
+		x := float64(v)
+		if math.IsNaN(x) || math.IsInf(x, 1) {
+			return fmt.Errorf("the score of image %d for class %d is %v", t.count, i, v)
+		}
+		if v > scores[best] {
+			best = i
+		}
+		// Among equal scores the first class wins, as with an argmax.
+		if v > scores[label] || v == scores[label] && int64(i) < label {
+			better++
+		}
+		sum += x
+		high = max(high, x)
+		t.probable = t.probable && x >= -probabilitySlack && x <= 1+probabilitySlack
+	}
+	t.probable = t.probable && math.Abs(sum-1) <= probabilitySlack
+	if math.IsInf(high, -1) {
+		return fmt.Errorf("all scores of image %d are -Inf", t.count)
+	}
+	var exp float64
+	for _, v := range scores {
+		exp += math.Exp(float64(v) - high)
+	}
+	t.asLogits += high + math.Log(exp) - float64(scores[label])
+	t.asShares += -math.Log(max(float64(scores[label]), smallestProbability))
+
+	t.count++
+	t.perClass[label]++
+	t.confusion[label][best]++
+	if int64(best) == label {
+		t.top1++
+		t.hitsPerClass[label]++
+	}
+	if better < topK {
+		t.topK++
+	}
+	return nil
+}
+
+const (
+	// probabilitySlack is how far rounding may take a sum of probabilities from one.
+	probabilitySlack = 1e-3
+	// smallestProbability bounds the loss of an image whose class was given no probability at all.
+	smallestProbability = 1e-12
+)
+
+// fill writes what has been gathered into the metrics.
+func (t *tally) fill(m *result.Metrics, scores Scores, classes []string) {
+	n := float64(t.count)
+	m.Count = t.count
+	m.Top1, m.Top5 = float64(t.top1)/n, float64(t.topK)/n
+	m.Loss = t.asLogits / n
+	if scores == ScoresProbabilities || scores == ScoresAuto && t.probable {
+		m.Loss = t.asShares / n
+	}
+	m.Confusion = t.confusion
+	m.PerClass = make([]result.ClassTop1, t.classes)
+	for i, name := range classes {
+		m.PerClass[i] = result.ClassTop1{Class: name, Count: t.perClass[i]}
+		if t.perClass[i] > 0 {
+			m.PerClass[i].Top1 = float64(t.hitsPerClass[i]) / float64(t.perClass[i])
+		}
+	}
+}
