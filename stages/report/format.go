@@ -33,13 +33,6 @@ func signed(v float64, decimals int) string {
 // score writes a score, which is the negative of a loss most often.
 func score(v float64) string { return number(v, 3) }
 
-func optionalScore(v *float64) string {
-	if v == nil {
-		return "–"
-	}
-	return score(*v)
-}
-
 // percent writes a share of 0 to 1.
 func percent(v float64) string { return number(100*v, 1) + "%" }
 

@@ -95,7 +95,8 @@ func TestPageNeedsNothingElse(t *testing.T) {
 }
 
 func TestEqualContentGivesEqualBytes(t *testing.T) {
-	if render(t, example(t)) != render(t, example(t)) {
+	first := render(t, example(t))
+	if again := render(t, example(t)); again != first {
 		t.Error("two pages of the same content differ")
 	}
 }
