@@ -113,7 +113,13 @@ func plain(v reflect.Value, forKey bool) (any, error) {
 			out[k.String()] = item
 		}
 		return out, nil
-	case reflect.Float32:
+	case reflect.Float32, reflect.Float64:
+		if v.Float() == 0 {
+			return 0, nil // also -0
+		}
+		if t.Kind() == reflect.Float64 {
+			return v.Float(), nil
+		}
 		// As float64, 0.1 would be written 0.10000000149011612.
 		return json.Number(fmt.Sprint(float32(v.Float()))), nil
 	default:

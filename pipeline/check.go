@@ -35,13 +35,15 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 			if st.kind != "" {
 				f.add(st.kindAt, Suggest(st.kind, "kinds", reg.Names()), "stage %s: there is no stage kind %q", st.id, st.kind)
 			}
+			st.reportUnknown(nil, f)
 			continue
 		}
+		st.reportUnknown(optionNames(options(reflect.TypeOf(kind.New()).Elem())), f)
 		complete = complete && !st.broken
 		w.kind = kind
 		builds[st.id] = checkSettings(kind, st, f)
 	}
-	connect(s, all, complete, f)
+	connect(s, all, reg, complete, f)
 	sorted := sortStages(all, f)
 	if len(f.list) > 0 {
 		return root, s, nil
@@ -111,7 +113,7 @@ func addSettingErrors(err error, st *stageSpec, f *findings) {
 			hint = Suggest(value, "values", m.known)
 		}
 		summary := m.err.Error()
-		if !strings.HasPrefix(summary, m.path+":") && !strings.HasPrefix(summary, m.path+" ") {
+		if !strings.Contains(summary, m.path+":") && !strings.HasPrefix(summary, m.path+" ") {
 			summary = m.path + ": " + summary
 		}
 		f.add(at, hint, "%s", summary)

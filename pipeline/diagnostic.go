@@ -68,16 +68,21 @@ type place struct {
 	line, column int
 	width        int // characters that a caret line marks; at least 1 is shown
 	override     string
+	reported     bool // something is wrong here that has been said; what follows from it is no news
 }
 
 // findings gathers mistakes while a document is checked.
 type findings struct {
-	file  string
-	lines []string // the document's text, for excerpts
-	list  []Diagnostic
+	file      string
+	lines     []string // the document's text, for excerpts
+	overrides []string // in the order given
+	list      []Diagnostic
 }
 
 func (f *findings) add(at place, hint, format string, args ...any) {
+	if at.reported {
+		return
+	}
 	d := Diagnostic{Summary: fmt.Sprintf(format, args...), Hint: hint}
 	if at.override != "" {
 		d.Override = at.override
@@ -97,19 +102,12 @@ func (f *findings) err(name string) error {
 	list := slices.Clone(f.list)
 	slices.SortStableFunc(list, func(a, b Diagnostic) int {
 		return cmp.Or(
-			cmp.Compare(order(a), order(b)),
+			cmp.Compare(slices.Index(f.overrides, a.Override), slices.Index(f.overrides, b.Override)), // -1 for the document
 			cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column),
 		)
 	})
 	return &DiagnosticsError{Name: name, Diagnostics: list}
-}
-
-func order(d Diagnostic) int {
-	if d.Override != "" {
-		return 1
-	}
-	return 0
 }
 
 // excerpt shows the line of at with carets below the marked characters.

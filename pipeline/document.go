@@ -72,7 +72,8 @@ type stageSpec struct {
 	kindAt   place
 	inputs   []inputSpec
 	settings *node // a mapping, or nil
-	broken   bool  // something was wrong with it, so not everything is known
+	unknown  []pair
+	broken   bool // something was wrong with it, so not everything is known
 }
 
 type inputSpec struct {
@@ -187,7 +188,7 @@ func readStage(sp pair, f *findings) *stageSpec {
 			}
 			s.settings = p.value
 		default:
-			f.add(p.at, Suggest(p.key, "keys", stageKeys), "stage %s has no key %q", s.id, p.key)
+			s.unknown = append(s.unknown, p) // a setting in the wrong place, perhaps; reported once the kind is known
 		}
 	}
 	if sp.value.get("kind") == nil {
@@ -195,6 +196,17 @@ func readStage(sp pair, f *findings) *stageSpec {
 		f.add(s.at, "", "stage %s names no kind", s.id)
 	}
 	return s
+}
+
+// reportUnknown reports the stage's unknown keys. settings are the names that its kind knows.
+func (s *stageSpec) reportUnknown(settings []string, f *findings) {
+	for _, p := range s.unknown {
+		hint := Suggest(p.key, "keys", stageKeys)
+		if slices.Contains(settings, p.key) {
+			hint = "it is a setting: write it under settings:"
+		}
+		f.add(p.at, hint, "stage %s has no key %q", s.id, p.key)
+	}
 }
 
 func readInputs(id string, p pair, f *findings) []inputSpec {

@@ -9,6 +9,7 @@ import (
 
 // applyOverrides changes root. Mistakes name the override.
 func applyOverrides(root *node, overrides []string, f *findings) {
+	f.overrides = overrides
 	for _, text := range overrides {
 		applyOverride(root, text, f)
 	}
@@ -62,16 +63,16 @@ func applyOverride(root *node, text string, f *findings) {
 		stage.value.set(pair{key: "settings", at: at, value: &node{kind: mapNode, at: at}})
 		settings = stage.value.get("settings")
 	}
-	assign(settings.value, keys[1:], v, path, f)
+	assign(settings.value, keys[1:], v, f)
 }
 
 // assign puts v at the path below n, making mappings on the way.
-func assign(n *node, keys []any, v *node, path string, f *findings) {
+func assign(n *node, keys []any, v *node, f *findings) {
 	last := len(keys) == 1
 	switch key := keys[0].(type) {
 	case string:
 		if n.kind != mapNode {
-			f.add(v.at, "", "%s: %s has no parts to set", path, n.describe())
+			f.add(v.at, "", "%q is a part of %s, which has none", key, n.describe())
 			return
 		}
 		if last {
@@ -83,17 +84,21 @@ func assign(n *node, keys []any, v *node, path string, f *findings) {
 			n.set(pair{key: key, at: v.at, value: &node{kind: mapNode, at: v.at}})
 			child = n.get(key)
 		}
-		assign(child.value, keys[1:], v, path, f)
+		assign(child.value, keys[1:], v, f)
 	case int:
-		if n.kind != listNode || key >= len(n.items) {
-			f.add(v.at, "", "%s: the document gives no list with an entry [%d] there, but %s", path, key, n.describe())
+		if n.kind != listNode {
+			f.add(v.at, "", "[%d] is an entry of a list, but the document gives %s", key, n.describe())
+			return
+		}
+		if key >= len(n.items) {
+			f.add(v.at, "", "there is no entry [%d]; the document gives a list of %d", key, len(n.items))
 			return
 		}
 		if last {
 			n.items[key] = v
 			return
 		}
-		assign(n.items[key], keys[1:], v, path, f)
+		assign(n.items[key], keys[1:], v, f)
 	}
 }
 

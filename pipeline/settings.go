@@ -229,7 +229,11 @@ func (d *decoder) whole(n *node, t reflect.Type, path string, set func(*big.Int)
 		return
 	}
 	if !set(n.whole) {
-		d.f.add(n.at, "", "%s must be %s, found %s", path, expected(t), n.describe())
+		want := expected(t)
+		if t.Bits() == 64 && (n.whole.Sign() > 0 || t.Kind() == reflect.Int || t.Kind() == reflect.Int64) {
+			want += " of at most 64 bits"
+		}
+		d.f.add(n.at, "", "%s must be %s, found %s", path, want, n.describe())
 	}
 }
 
@@ -238,11 +242,15 @@ func (d *decoder) float(n *node, v reflect.Value, path string) {
 		d.wrongType(n, v.Type(), path)
 		return
 	}
-	if math.IsNaN(n.float) || math.IsInf(n.float, 0) || v.OverflowFloat(n.float) {
+	value := n.float
+	if v.Kind() == reflect.Float32 {
+		value = float64(float32(value)) // the nearest one; reflect would refuse the largest as an overflow
+	}
+	if math.IsNaN(value) || math.IsInf(value, 0) {
 		d.f.add(n.at, "", "%s must be a finite number, found %s", path, n.describe())
 		return
 	}
-	v.SetFloat(n.float)
+	v.SetFloat(value)
 }
 
 func (d *decoder) duration(n *node, v reflect.Value, path string) {

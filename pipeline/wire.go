@@ -33,7 +33,7 @@ func (s source) String() string { return s.stage.spec.id + "." + s.output.Name }
 
 // connect resolves the inputs of every stage. Stages whose kind is unknown are in all with no outputs, so that mistakes
 // in others are still found; complete is false then, and a missing source is no news.
-func connect(s *spec, all []*wired, complete bool, f *findings) {
+func connect(s *spec, all []*wired, reg *Registry, complete bool, f *findings) {
 	byID := map[string]*wired{}
 	for _, w := range all {
 		byID[w.spec.id] = w
@@ -58,7 +58,7 @@ func connect(s *spec, all []*wired, complete bool, f *findings) {
 		}
 		for _, p := range w.kind.Inputs {
 			if !given[p.Name] {
-				connectImplied(w, p, all, i, complete, f)
+				connectImplied(w, p, all, i, reg, complete, f)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func connect(s *spec, all []*wired, complete bool, f *findings) {
 func connectNamed(s *spec, w *wired, p Port, in inputSpec, byID map[string]*wired, f *findings) {
 	if in.from == "" {
 		if !p.Optional {
-			f.add(in.fAt, "name a stage that writes "+a(p.Type), "input %s of stage %s is not optional", p.Name, w.spec.id)
+			f.add(in.fAt, "name a stage that writes type "+string(p.Type), "input %s of stage %s is not optional", p.Name, w.spec.id)
 		}
 		return
 	}
@@ -100,12 +100,12 @@ func connectNamed(s *spec, w *wired, p Port, in inputSpec, byID map[string]*wire
 		f.add(in.fAt, Suggest(output, "outputs", names), "input %s of stage %s: stage %s (kind %s) has no output %q",
 			p.Name, w.spec.id, id, from.kind.Name, output)
 	case named && found.Type != p.Type:
-		f.add(in.fAt, fitting(from, p), "input %s of stage %s takes %s, but %s is %s", p.Name, w.spec.id, a(p.Type), in.from, a(found.Type))
+		f.add(in.fAt, fitting(from, p), "input %s of stage %s takes type %s, but %s has type %s", p.Name, w.spec.id, p.Type, in.from, found.Type)
 	case found == nil:
-		f.add(in.fAt, "", "input %s of stage %s takes %s, and stage %s (kind %s) writes none: %s",
-			p.Name, w.spec.id, a(p.Type), id, from.kind.Name, describeOutputs(from.kind.Outputs))
+		f.add(in.fAt, "", "input %s of stage %s takes type %s, which stage %s (kind %s) does not write: %s",
+			p.Name, w.spec.id, p.Type, id, from.kind.Name, describeOutputs(from.kind.Outputs))
 	case len(fits) > 1:
-		f.add(in.fAt, "name one: "+id+"."+strings.Join(fits, ", "+id+"."), "input %s of stage %s: stage %s writes more than one %s",
+		f.add(in.fAt, "name one: "+id+"."+strings.Join(fits, ", "+id+"."), "input %s of stage %s: stage %s writes more than one output of type %s",
 			p.Name, w.spec.id, id, p.Type)
 	default:
 		connectTo(*found)
@@ -125,12 +125,19 @@ func fitting(from *wired, p Port) string {
 	return "did you mean " + strings.Join(fits, " or ") + "?"
 }
 
-// a returns the type with its article.
-func a(t Type) string {
-	if t != "" && strings.ContainsRune("aeiouAEIOU", rune(t[0])) {
-		return "an " + string(t)
+// writers says which kinds write a type.
+func writers(t Type, reg *Registry) string {
+	var kinds []string
+	for _, name := range reg.Names() {
+		kind, _ := reg.Lookup(name)
+		if slices.ContainsFunc(kind.Outputs, func(o Output) bool { return o.Type == t }) {
+			kinds = append(kinds, name)
+		}
 	}
-	return "a " + string(t)
+	if len(kinds) == 0 {
+		return "no stage kind writes it"
+	}
+	return "add a stage of kind " + strings.Join(kinds, " or ")
 }
 
 func describeOutputs(outputs []Output) string {
@@ -139,14 +146,14 @@ func describeOutputs(outputs []Output) string {
 	}
 	parts := make([]string, len(outputs))
 	for i, o := range outputs {
-		parts[i] = o.Name + " is " + a(o.Type)
+		parts[i] = o.Name + " has type " + string(o.Type)
 	}
 	return strings.Join(parts, ", ")
 }
 
 // connectImplied resolves an input that the document leaves out. The one earlier output that fits is meant; for an input that
 // is not optional and has no earlier one, the one later output.
-func connectImplied(w *wired, p Port, all []*wired, self int, complete bool, f *findings) {
+func connectImplied(w *wired, p Port, all []*wired, self int, reg *Registry, complete bool, f *findings) {
 	offers := func(stages []*wired) []source {
 		var out []source
 		for _, from := range stages {
@@ -165,8 +172,8 @@ func connectImplied(w *wired, p Port, all []*wired, self int, complete bool, f *
 	switch len(candidates) {
 	case 0:
 		if !p.Optional && complete {
-			f.add(w.spec.at, "add a stage that writes "+a(p.Type), "stage %s needs %s for its input %s, and no other stage writes one",
-				w.spec.id, a(p.Type), p.Name)
+			f.add(w.spec.at, writers(p.Type, reg), "stage %s needs type %s for its input %s, and no other stage writes it",
+				w.spec.id, p.Type, p.Name)
 		}
 	case 1:
 		c := candidates[0]

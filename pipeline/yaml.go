@@ -128,7 +128,7 @@ func (c *converter) node(n ast.Node) *node {
 			c.full = true
 			c.f.add(astPlace(n), "", "the document has more than %d values once its aliases are filled in", maxDocumentNodes)
 		}
-		return &node{kind: nullNode, at: astPlace(n)}
+		return &node{kind: nullNode, at: place{reported: true}}
 	}
 	switch n := n.(type) {
 	case nil:
@@ -190,11 +190,11 @@ func (c *converter) alias(n *ast.AliasNode) *node {
 			known = append(known, k)
 		}
 		c.f.add(at, Suggest(name, "anchors", known), "there is no anchor &%s before this alias", name)
-		return &node{kind: nullNode, at: at}
+		return &node{kind: nullNode, at: place{reported: true}}
 	}
 	if a.open {
 		c.f.add(at, "", "the alias *%s stands inside the value that it repeats", name)
-		return &node{kind: nullNode, at: at}
+		return &node{kind: nullNode, at: place{reported: true}}
 	}
 	a.open = true
 	defer func() { a.open = false }()
@@ -221,7 +221,7 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 			key, at = k.Value.GetToken().Value, astPlace(k.Value)
 		}
 		value := c.node(v.Value)
-		if value.kind == nullNode { // nothing was written, so point at the key
+		if value.kind == nullNode && !value.at.reported { // nothing was written, so point at the key
 			value.at = at
 		}
 		if first := out.get(key); first != nil {
@@ -249,6 +249,9 @@ func (c *converter) merge(v *ast.MappingValueNode) []*node {
 	}
 	for _, m := range list {
 		if m.kind != mapNode {
+			if m.at.reported {
+				return nil
+			}
 			c.f.add(astPlace(v.Key), "write <<: *name, where &name marks a mapping", "<< merges mappings, but this is %s", m.describe())
 			return nil
 		}
@@ -293,12 +296,12 @@ func invalidUTF8(src string) (line, column int) {
 	return line, column
 }
 
-// documentLines splits a text into lines for excerpts.
+// documentLines splits a clean text into lines for excerpts.
 func documentLines(src string) []string {
-	return strings.Split(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
+	return strings.Split(src, "\n")
 }
 
 // cleanSource removes a byte order mark, which editors on Windows write, and unifies line ends.
 func cleanSource(src []byte) string {
-	return strings.ReplaceAll(strings.TrimPrefix(string(src), "\ufeff"), "\r\n", "\n")
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(src), "\ufeff"))
 }
