@@ -146,6 +146,9 @@ func TestPaintIsAntiAliased(t *testing.T) {
 // The task is what it is for: a linear classifier on pixels stays far below what a small convolutional network
 // reaches (above 90%). The same classifier solves images whose classes are told by where they are bright.
 func TestShapesDefeatLinearClassifier(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for a second or two")
+	}
 	linear := func(count int, from uint64) *Images {
 		im, rng := newImages(count, 3, 10, 10), seed.New(from, "linear")
 		for i := range im.Count {
