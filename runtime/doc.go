@@ -10,6 +10,9 @@
 // inputs into Go slices, calls Run and reads outputs from Go slices. The slices are pinned, so ONNX Runtime reads
 // and writes them in place.
 //
+// Results depend on the library, the provider and the number of threads, and on nothing else: denormal numbers are
+// taken for zero in whatever thread a run happens, operators run one after the other, and nothing is chosen by timing.
+//
 // The package knows nothing of searches, stages or how models are built. It is the only importer of the Go
 // binding of ONNX Runtime.
 package runtime

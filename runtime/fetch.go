@@ -34,9 +34,13 @@ func fetchNPM(ctx context.Context, c cache, log func(string)) error {
 		}
 	}
 	return c.fill(ctx, func(ctx context.Context, dir string) error {
+		npm, err := findNPM(c.platform)
+		if err != nil {
+			return err
+		}
 		start := time.Now()
 		log(fmt.Sprintf("fetching ONNX Runtime %s with npm (100 MB, once)…", Version))
-		archive, err := packNPM(ctx, filepath.Dir(dir), c.platform)
+		archive, err := packNPM(ctx, npm, filepath.Dir(dir), c.platform)
 		if err != nil {
 			return err
 		}
@@ -54,8 +58,8 @@ func fetchNPM(ctx context.Context, c cache, log func(string)) error {
 	})
 }
 
-// packNPM has npm put the package's archive into dir, and returns its path. No script of the package runs.
-func packNPM(ctx context.Context, dir string, p platform) (string, error) {
+// findNPM returns the path of the npm client.
+func findNPM(p platform) (string, error) {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return "", &EnvironmentError{
@@ -64,6 +68,11 @@ func packNPM(ctx context.Context, dir string, p platform) (string, error) {
 			Err:     err,
 		}
 	}
+	return npm, nil
+}
+
+// packNPM has npm put the package's archive into dir, and returns its path. No script of the package runs.
+func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 	cmd := exec.CommandContext(ctx, npm, "pack", packageName+"@"+Version, "--ignore-scripts", "--json")
 	// npm pack writes into its working directory; a folder of our own also keeps it from reading a package.json.
 	cmd.Dir = dir

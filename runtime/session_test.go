@@ -257,6 +257,42 @@ func TestSessionFromAFile(t *testing.T) {
 	}
 }
 
+func TestExternalDataIsReadBesideTheModel(t *testing.T) {
+	rt := runtimetest.Open(t)
+	dir := t.TempDir()
+	w := tinymodel.Initializer{Name: "w", Dims: []int64{3}, Data: []float32{1, 2, 3}, File: "weights.bin"}
+	model := tinymodel.Model{
+		Inputs:       []tinymodel.Value{floats("x", 3)},
+		Outputs:      []tinymodel.Value{floats("y", 3)},
+		Initializers: []tinymodel.Initializer{w},
+		Nodes:        []tinymodel.Node{node("Mul", "y", "x", "w")},
+	}.Bytes()
+	path := filepath.Join(dir, "model.onnx")
+	if err := errors.Join(os.WriteFile(path, model, 0o644), os.WriteFile(filepath.Join(dir, w.File), w.Raw(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := rt.NewSessionFile(path, runtime.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, err := s.Run(t.Context(), map[string]runtime.Tensor{"x": {Shape: []int64{3}, Data: []float32{1, 1, 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]float32{1, 2, 6}, got["y"].Data); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.Remove(filepath.Join(dir, w.File)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.NewSessionFile(path, runtime.SessionOptions{}); err == nil || !strings.Contains(err.Error(), "load model.onnx") {
+		t.Errorf("a model without its data was loaded: %v", err)
+	} else {
+		t.Log(err)
+	}
+}
+
 func TestModelsThatCannotBeLoaded(t *testing.T) {
 	rt := runtimetest.Open(t)
 	base := tinymodel.Model{

@@ -35,6 +35,8 @@ type Initializer struct {
 	Name string
 	Dims []int64
 	Data []float32
+	// File, when set, is the file beside the model that holds the data instead.
+	File string
 }
 
 // Model is a graph with its metadata.
@@ -116,11 +118,20 @@ func (i Initializer) bytes() []byte {
 	}
 	b = number(b, 2, Float32)
 	b = text(b, 8, i.Name)
+	if i.File != "" {
+		b = message(b, 13, text(text(nil, 1, "location"), 2, i.File))
+		return number(b, 14, 1) // data_location: external
+	}
+	return message(b, 9, i.Raw())
+}
+
+// Raw returns the data as the format stores it.
+func (i Initializer) Raw() []byte {
 	var raw []byte
 	for _, v := range i.Data {
 		raw = protowire.AppendFixed32(raw, math.Float32bits(v))
 	}
-	return message(b, 9, raw)
+	return raw
 }
 
 func message(b []byte, field protowire.Number, content []byte) []byte {
