@@ -77,7 +77,8 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, add := range []func(*app) *cobra.Command{
-		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDoctorCommand, newVersionCommand,
+		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newBenchCommand,
+		newDoctorCommand, newVersionCommand,
 	} {
 		root.AddCommand(add(a))
 	}

@@ -27,9 +27,9 @@ func Kind() pipeline.Kind {
 		Inputs: []pipeline.Port{
 			{Name: "architecture", Type: "architecture", Doc: "The architecture that the page is about."},
 			{Name: "dataset", Type: "dataset", Optional: true, Doc: "Adds sample images and the names of the splits."},
-			{Name: "search_history", Type: "history", Optional: true, Doc: "Adds the curves of the search."},
+			{Name: "search_history", Type: "search-history", Optional: true, Doc: "Adds the curves of the search."},
 			{Name: "ranking", Type: "ranking", Optional: true, Doc: "Adds the neighborhoods of the finalists."},
-			{Name: "train_history", Type: "history", Optional: true, Doc: "Adds the curves of the training."},
+			{Name: "train_history", Type: "train-history", Optional: true, Doc: "Adds the curves of the training."},
 			{Name: "metrics", Type: "metrics", Optional: true, Doc: "Adds accuracy, size, speed and mistakes by class."},
 			{Name: "checks", Type: "checks", Optional: true, Doc: "Adds what the exported model was tested for."},
 			{Name: "model", Type: "model", Optional: true, Doc: "Adds what the exported file contains."},

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plateau-nas/plateau/stages/bench"
+)
+
+func newBenchCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "bench",
+		Short:   "Time what a search spends its time on",
+		Example: "  plateau bench supernet --threads 2 --json",
+		Args:    cobra.NoArgs,
+	}
+	cmd.AddCommand(newBenchSupernetCommand(a))
+	return cmd
+}
+
+func newBenchSupernetCommand(a *app) *cobra.Command {
+	var asJSON bool
+	var o bench.SupernetOptions
+	cmd := &cobra.Command{
+		Use:   "supernet",
+		Short: "Time a training step and a forward pass of a supernet",
+		Long: strings.TrimSpace(`
+Times a training step (forward pass, gradients of the weights and of alpha, SGD with momentum) and a forward pass of a
+weight-sharing supernet on random images, after two untimed runs each. Threads and provider are settings.`),
+		Example: "  plateau bench supernet --space nasbench201 --channels 16 --cells 1 --batch 64 --image-size 32 --runs 10 --threads 2 --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Runs < 1 || o.Batch < 2 {
+				return usagef("--runs %d and --batch %d: at least one run and two images a batch are needed", o.Runs, o.Batch)
+			}
+			rt, err := a.openRuntime(cmd.Context())
+			if err != nil {
+				return err
+			}
+			r, err := bench.Supernet(cmd.Context(), rt, o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(a.stdout, r)
+			}
+			return writeAll(a.stdout, fmt.Sprintf(`%s, %d channels, %d cells a stage, batch %d, %dx%d pixels, %d parameters
+ONNX Runtime %s, %s, %d threads
+
+              best    median
+train      %7.2f   %7.2f  ms
+forward    %7.2f   %7.2f  ms
+peak memory %d MiB
+`, r.Space, r.Channels, r.Cells, r.Batch, r.ImageSize, r.ImageSize, r.Parameters, r.Library, r.Provider, r.Threads,
+				r.Train.Best, r.Train.Median, r.Forward.Best, r.Forward.Median, r.PeakRSS))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Space, "space", "nasbench201", "search space")
+	f.IntVar(&o.Channels, "channels", 16, "channels of the first stage")
+	f.IntVar(&o.Cells, "cells", 1, "cells a stage")
+	f.IntVar(&o.Batch, "batch", 64, "images a batch")
+	f.IntVar(&o.ImageSize, "image-size", 32, "height and width of the images in pixels")
+	f.IntVar(&o.Runs, "runs", 10, "timed runs")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}

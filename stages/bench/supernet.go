@@ -1,0 +1,164 @@
+// Package bench times what a search spends its time on.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+// SupernetOptions say what Supernet times.
+type SupernetOptions struct {
+	Space     string
+	Channels  int
+	Cells     int // cells a stage
+	Batch     int
+	ImageSize int // height and width in pixels
+	Runs      int // timed runs, after two that are not
+}
+
+// Timing is the time of repeated runs.
+type Timing struct {
+	Best   float64 `json:"best_ms"`
+	Median float64 `json:"median_ms"`
+}
+
+// SupernetReport is what Supernet found. Train is a step of SGD with momentum on the weights together with the
+// gradient by alpha; Forward is a pass without gradients that normalizes by the statistics of the batch.
+type SupernetReport struct {
+	Space      string `json:"space"`
+	Channels   int    `json:"channels"`
+	Cells      int    `json:"cells"`
+	Batch      int    `json:"batch"`
+	ImageSize  int    `json:"image_size"`
+	Library    string `json:"onnxruntime"`
+	Provider   string `json:"provider"`
+	Threads    int    `json:"threads"`
+	Parameters int    `json:"parameters"` // weights, without alpha
+	Train      Timing `json:"train"`
+	Forward    Timing `json:"forward"`
+	// PeakRSS is the largest resident memory of the process in MiB; 0 where the system does not tell.
+	PeakRSS int64 `json:"peak_rss_mib"`
+}
+
+// Supernet times the supernet of a space on random images.
+func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*SupernetReport, error) {
+	sp, err := space.ByName(o.Space)
+	if err != nil {
+		return nil, err
+	}
+	if o.Runs < 1 || o.Batch < 2 {
+		return nil, fmt.Errorf("%d runs of batches of %d: at least one run and two images a batch are needed", o.Runs, o.Batch)
+	}
+	sn, err := supernet.New(sp, supernet.Macro{Channels: o.Channels, Cells: o.Cells, Classes: 10, Image: [3]int{3, o.ImageSize, o.ImageSize}})
+	if err != nil {
+		return nil, err
+	}
+	r := &SupernetReport{
+		Space: o.Space, Channels: o.Channels, Cells: o.Cells, Batch: o.Batch, ImageSize: o.ImageSize,
+		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sn.Index.Total(),
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4}
+	joint := func() (*onnx.ModelProto, error) { return sn.JointStep(training) }
+	if r.Train, err = timed(ctx, rt, sn, joint, o.Runs, rng); err != nil {
+		return nil, fmt.Errorf("timing a training step: %w", err)
+	}
+	forward := func() (*onnx.ModelProto, error) { return sn.Forward(o.Batch) }
+	if r.Forward, err = timed(ctx, rt, sn, forward, o.Runs, rng); err != nil {
+		return nil, fmt.Errorf("timing a forward pass: %w", err)
+	}
+	r.PeakRSS = peakRSS()
+	return r, nil
+}
+
+// timed loads one graph of the supernet, fills its inputs and runs it.
+func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, build func() (*onnx.ModelProto, error), runs int, rng *rand.Rand) (_ Timing, err error) {
+	m, err := build()
+	if err != nil {
+		return Timing{}, err
+	}
+	model, err := onnx.Encode(m)
+	if err != nil {
+		return Timing{}, err
+	}
+	states := map[string]*runtime.State{}
+	defer func() {
+		for _, s := range states {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, in := range m.GetGraph().GetInput() {
+		if name := in.GetName(); name == supernet.Params || name == supernet.Momentum {
+			if states[name], err = rt.NewState(sn.Index.Total()); err != nil {
+				return Timing{}, err
+			}
+		}
+	}
+	if err := states[supernet.Params].Write(sn.Index.Initialize(rng)); err != nil {
+		return Timing{}, err
+	}
+	step, err := rt.NewStep(model, runtime.StepOptions{States: states})
+	if err != nil {
+		return Timing{}, err
+	}
+	defer func() { err = errors.Join(step.Close(), err) }()
+	if err := fill(step, m, sn, rng); err != nil {
+		return Timing{}, err
+	}
+	var times []float64
+	for i := range runs + 2 {
+		began := time.Now()
+		if err := step.Run(ctx); err != nil {
+			return Timing{}, err
+		}
+		if i >= 2 {
+			times = append(times, float64(time.Since(began).Microseconds())/1000)
+		}
+	}
+	slices.Sort(times)
+	return Timing{Best: times[0], Median: times[len(times)/2]}, nil
+}
+
+// fill gives random values to the inputs that are no states.
+func fill(step *runtime.Step, m *onnx.ModelProto, sn *supernet.Supernet, rng *rand.Rand) error {
+	for _, in := range m.GetGraph().GetInput() {
+		switch in.GetName() {
+		case supernet.Params, supernet.Momentum:
+		case supernet.Labels:
+			v, err := step.Int64(in.GetName())
+			if err != nil {
+				return err
+			}
+			for i := range v {
+				v[i] = int64(rng.IntN(sn.Macro.Classes))
+			}
+		default:
+			v, err := step.Float32(in.GetName())
+			if err != nil {
+				return err
+			}
+			for i := range v {
+				switch in.GetName() {
+				case supernet.LearningRate:
+					v[i] = 0.025
+				case supernet.Probabilities:
+					v[i] = 1 / float32(len(sn.Space.Operations))
+				case supernet.Alpha:
+					v[i] = 1e-3 * float32(rng.NormFloat64())
+				default:
+					v[i] = float32(rng.NormFloat64())
+				}
+			}
+		}
+	}
+	return nil
+}

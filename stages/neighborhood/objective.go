@@ -1,0 +1,84 @@
+package neighborhood
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Scored is an architecture with the scores of its neighborhood.
+type Scored struct {
+	Center    space.Architecture
+	Own       score.Result
+	Aggregate float64              // what the aggregator makes of Scores; at radius 0 the own score
+	Members   []space.Architecture // the neighborhood as drawn; the center first when it is included
+	Scores    []float64            // of the members, in order
+}
+
+// Spread returns the standard deviation (of the population), the smallest and the largest of the members' scores.
+func (s Scored) Spread() (std, least, largest float64) {
+	var mean float64
+	least, largest = math.Inf(1), math.Inf(-1)
+	for _, v := range s.Scores {
+		mean += v / float64(len(s.Scores))
+		least, largest = min(least, v), max(largest, v)
+	}
+	for _, v := range s.Scores {
+		std += (v - mean) * (v - mean) / float64(len(s.Scores))
+	}
+	return math.Sqrt(std), least, largest
+}
+
+// Objective is what a sampling-based search maximizes: the aggregate over the neighborhood. At radius 0 it is
+// the evaluator's own score.
+type Objective struct {
+	Space      *space.Space
+	Settings   Settings
+	Evaluator  score.Evaluator
+	aggregator Aggregator
+}
+
+// NewObjective returns the objective over an evaluator. The evaluator should be a cache, since neighborhoods overlap.
+func NewObjective(s *space.Space, st Settings, e score.Evaluator) (*Objective, error) {
+	if err := st.CheckSpace(s); err != nil {
+		return nil, err
+	}
+	agg, err := New(st.AggregatorSettings)
+	if err != nil {
+		return nil, err
+	}
+	return &Objective{Space: s, Settings: st, Evaluator: e, aggregator: agg}, nil
+}
+
+// Score draws the neighborhood of every center, scores all members at once and aggregates. rng is used only where
+// neighbors are sampled.
+func (o *Objective) Score(ctx context.Context, centers []space.Architecture, rng *rand.Rand) ([]Scored, error) {
+	out := make([]Scored, len(centers))
+	var all []space.Architecture
+	for i, c := range centers {
+		out[i].Center = c
+		out[i].Members = Draw(o.Space, c, o.Settings, rng)
+		all = append(append(all, c), out[i].Members...)
+	}
+	results, err := o.Evaluator.Evaluate(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	for i := range out {
+		s := &out[i]
+		s.Own = results[at]
+		at++
+		distances := make([]float64, len(s.Members))
+		for j, m := range s.Members {
+			s.Scores = append(s.Scores, results[at+j].Score)
+			distances[j] = float64(space.Distance(s.Center, m))
+		}
+		at += len(s.Members)
+		s.Aggregate = o.aggregator.Aggregate(s.Scores, distances)
+	}
+	return out, nil
+}

@@ -1,0 +1,26 @@
+// Package stages puts the stage kinds together. Each folder below holds one of them, or a domain that they share.
+package stages
+
+import (
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/report"
+	"github.com/plateau-nas/plateau/stages/search"
+	"github.com/plateau-nas/plateau/stages/supernet"
+	"github.com/plateau-nas/plateau/stages/train"
+)
+
+// Registry returns the registry of all stage kinds. Those that need ONNX Runtime ask open for it when they run, so
+// that documents can be checked and planned without it.
+func Registry(open runtime.Opener) (*pipeline.Registry, error) {
+	return pipeline.NewRegistry(
+		dataset.Kind(),
+		supernet.Kind(),
+		search.Kind(open),
+		neighborhood.Kind(open),
+		train.Kind(open),
+		report.Kind(),
+	)
+}

@@ -1,0 +1,313 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/checkpoint"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// probes is the number of uniformly drawn architectures whose validation loss shows how far the shared weights are
+// while there is no current architecture.
+const probes = 8
+
+// state is what a checkpoint holds beside the vectors.
+type state struct {
+	Epoch int `json:"epoch"` // finished epochs
+	Steps int `json:"steps"` // steps of alpha
+}
+
+// mean gathers losses and hits.
+type mean struct {
+	loss, hits      float64
+	batches, images int
+}
+
+func (m *mean) add(loss, hits float64, images int) {
+	m.loss, m.hits, m.batches, m.images = m.loss+loss, m.hits+hits, m.batches+1, m.images+images
+}
+
+// values returns the mean loss and accuracy; not a number when there is nothing.
+func (m *mean) values() (loss, accuracy float64) {
+	if m.batches == 0 {
+		return math.NaN(), math.NaN()
+	}
+	return m.loss / float64(m.batches), m.hits / float64(m.images)
+}
+
+// train runs the epochs of a search. a is nil when there is no alpha.
+func (r *run) train(ctx context.Context, a *alpha) error {
+	size, err := r.batchSize()
+	if err != nil {
+		return err
+	}
+	load := func(split string, images *dataset.Images) (*dataset.Loader, error) {
+		return dataset.NewLoader(images, r.data.Mean, r.data.Std, dataset.LoaderOptions{
+			Batch: size, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: r.rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches", split),
+		})
+	}
+	training, err := load("train", r.data.Train)
+	if err != nil {
+		return err
+	}
+	validation, err := load("valid", r.data.Valid)
+	if err != nil {
+		return err
+	}
+	t, err := r.newTrainer(training.Batches())
+	if err != nil {
+		return err
+	}
+	if err := r.weights.Write(r.index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
+		return err
+	}
+	done, err := r.resume(t, a)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	for epoch := done; epoch < r.Epochs; epoch++ {
+		if err := r.epoch(ctx, epoch, t, a, training, validation, began, done); err != nil {
+			return err
+		}
+		if err := r.save(epoch+1, t, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batchSize is the batch that the training graphs were built for.
+func (r *run) batchSize() (int, error) {
+	s, err := r.step("path_step", nil)
+	if err != nil {
+		return 0, err
+	}
+	labels, err := s.Int64("labels")
+	if err != nil {
+		return 0, err
+	}
+	closer := r.closers[len(r.closers)-1]
+	r.closers = r.closers[:len(r.closers)-1]
+	return len(labels), closer()
+}
+
+func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
+	moveWeights := epoch < r.weightEpochs()
+	moveAlpha := a != nil && epoch >= r.Alpha.Start
+	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN()}
+	switch {
+	case !moveAlpha:
+		row.Phase = "weights"
+	case !moveWeights:
+		row.Phase = "alpha"
+	}
+	// One loader leads, the other follows and starts over as often as it must.
+	leader := training
+	if !moveWeights {
+		leader = validation
+	}
+	follow, stop := endless(ctx, validation, epoch)
+	defer stop()
+	rng := seed.New(r.job.Seed, "epoch", strconv.Itoa(epoch))
+	var train, valid mean
+	i, shown, started := 0, time.Time{}, time.Now()
+	for b, err := range leader.Epoch(ctx, epoch) {
+		if err != nil {
+			return err
+		}
+		if moveAlpha {
+			vb := b
+			if leader != validation {
+				if vb, err = follow(); err != nil {
+					return err
+				}
+			}
+			_, loss, hits, err := a.move(ctx, vb, rng)
+			if err != nil {
+				return err
+			}
+			valid.add(loss, hits, vb.Count)
+		}
+		if moveWeights {
+			var center space.Probabilities
+			if a != nil {
+				center = a.center(rng)
+			}
+			loss, hits, err := t.train(ctx, b, epoch*training.Batches()+i, center, rng)
+			if err != nil {
+				return err
+			}
+			train.add(loss, hits, b.Count)
+		}
+		i++
+		if time.Since(shown) > 200*time.Millisecond {
+			shown = time.Now()
+			r.progress(epoch, row.Phase, float64(i)/time.Since(started).Seconds(), remaining(began, float64(epoch-first)+float64(i)/float64(leader.Batches()), r.Epochs-first), &train, &valid, "", false)
+		}
+	}
+	rate := float64(i) / time.Since(started).Seconds()
+	row.TrainLoss, row.TrainAccuracy = train.values()
+	row.ValidLoss, row.ValidAccuracy = valid.values()
+	if a != nil {
+		p := space.Softmax(a.table())
+		row.AlphaEntropy, row.Architecture = p.Entropy(), r.space.Format(p.Argmax())
+	}
+	if valid.batches == 0 {
+		if err := r.probe(ctx, &row); err != nil {
+			return err
+		}
+		valid = mean{loss: row.ValidLoss, hits: row.ValidAccuracy, batches: 1, images: 1}
+	}
+	r.history = append(r.history, row)
+	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &train, &valid, row.Architecture, true)
+	return nil
+}
+
+// probe measures the shared weights at a few architectures that are the same in every epoch. Nothing is cached: the
+// weights are still moving.
+func (r *run) probe(ctx context.Context, row *result.SearchEpoch) error {
+	rng := seed.New(r.job.Seed, "probes")
+	var drawn []space.Architecture
+	for range probes {
+		drawn = append(drawn, r.space.Random(rng))
+	}
+	results, err := r.sharing.Evaluate(ctx, drawn)
+	if err != nil {
+		return err
+	}
+	row.ValidLoss, row.ValidAccuracy = 0, 0
+	for _, v := range results {
+		row.ValidLoss += v.Loss / probes
+		row.ValidAccuracy += v.Accuracy / probes
+	}
+	return nil
+}
+
+// endless returns a function that gives the loader's batches epoch after epoch, starting with a number that is
+// different for each epoch of the search.
+func endless(ctx context.Context, l *dataset.Loader, epoch int) (next func() (*dataset.Batch, error), stop func()) {
+	pull, stopPull := iter.Pull2(func(yield func(*dataset.Batch, error) bool) {
+		// An epoch of the search may use several of the loader; they are numbered apart.
+		for k := 0; ; k++ {
+			for b, err := range l.Epoch(ctx, epoch+k*1_000_003) {
+				if !yield(b, err) || err != nil {
+					return
+				}
+			}
+		}
+	})
+	return func() (*dataset.Batch, error) {
+		b, err, ok := pull()
+		if !ok {
+			return nil, errors.New("the validation batches have ended")
+		}
+		return b, err
+	}, stopPull
+}
+
+func remaining(began time.Time, done float64, total int) float64 {
+	if done <= 0 {
+		return -1
+	}
+	return time.Since(began).Seconds() / done * (float64(total) - done)
+}
+
+func (r *run) progress(done int, phase string, rate, left float64, train, valid *mean, note string, final bool) {
+	p := event.Progress{Phase: phase, Done: done, Total: r.Epochs, Unit: "epoch", Rate: rate, Final: final, Remaining: left, Note: note}
+	for _, part := range []struct {
+		name string
+		m    *mean
+	}{{"train", train}, {"valid", valid}} {
+		if part.m.batches == 0 {
+			continue
+		}
+		loss, accuracy := part.m.values()
+		p.Values = append(p.Values, event.Value{Name: part.name + "_loss", Value: loss}, event.Value{Name: part.name + "_accuracy", Value: accuracy})
+	}
+	r.job.Progress(p)
+}
+
+const (
+	checkpointFile = "checkpoint.safetensors"
+	historyFile    = "history.csv"
+	scoresFile     = "scores.json"
+)
+
+// vectors are the states that a checkpoint holds.
+func (r *run) vectors(t *trainer, a *alpha) map[string]stateVector {
+	out := map[string]stateVector{"params": r.weights, "momentum": t.momentum}
+	if a != nil {
+		out[alphaName], out[firstName], out[secondName] = a.values, a.moments[0], a.moments[1]
+	}
+	return out
+}
+
+type stateVector interface {
+	Len() int
+	Read([]float32)
+	Write([]float32) error
+}
+
+// save leaves a checkpoint behind the epoch.
+func (r *run) save(epoch int, t *trainer, a *alpha) error {
+	// The history goes first: a checkpoint never knows of more epochs than the history.
+	if err := result.WriteSearchHistory(r.scratch(historyFile), r.history); err != nil {
+		return err
+	}
+	st := state{Epoch: epoch}
+	if a != nil {
+		st.Steps = a.steps
+	}
+	vectors := map[string][]float32{}
+	for name, s := range r.vectors(t, a) {
+		v := make([]float32, s.Len())
+		s.Read(v)
+		vectors[name] = v
+	}
+	return checkpoint.Save(r.scratch(checkpointFile), st, vectors)
+}
+
+// resume continues from the checkpoint, if there is one, and returns the number of finished epochs.
+func (r *run) resume(t *trainer, a *alpha) (int, error) {
+	var st state
+	vectors := map[string][]float32{}
+	for name, s := range r.vectors(t, a) {
+		vectors[name] = make([]float32, s.Len())
+	}
+	found, err := checkpoint.Load(r.scratch(checkpointFile), &st, vectors)
+	var rows []result.SearchEpoch
+	if err == nil && found {
+		rows, err = result.ReadSearchHistory(r.scratch(historyFile))
+		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs) {
+			err = errors.New("the history beside the checkpoint does not fit it")
+		}
+	}
+	if err != nil {
+		r.job.Warn("%v; the search starts over", err)
+		return 0, nil
+	}
+	if !found {
+		return 0, nil
+	}
+	for name, s := range r.vectors(t, a) {
+		if err := s.Write(vectors[name]); err != nil {
+			return 0, err
+		}
+	}
+	if a != nil {
+		a.steps = st.Steps
+	}
+	r.history = rows[:st.Epoch]
+	r.job.Info("continuing after epoch %d of %d", st.Epoch, r.Epochs)
+	return st.Epoch, nil
+}

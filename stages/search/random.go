@@ -1,0 +1,96 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// random trains the shared weights on uniform single paths (Guo et al., ECCV 2020; Li and Talwalkar, UAI 2019), then
+// draws candidates and scores each one's neighborhood.
+func (r *run) random(ctx context.Context) (*result.Architecture, error) {
+	if err := r.train(ctx, nil); err != nil {
+		return nil, err
+	}
+	return r.choose(ctx, r.draw(), r.name())
+}
+
+// draw returns distinct architectures, uniformly drawn.
+func (r *run) draw() []space.Architecture {
+	rng := seed.New(r.job.Seed, "candidates")
+	seen := map[string]bool{}
+	var out []space.Architecture
+	for len(out) < min(r.Candidates, r.space.Size()) {
+		a := r.space.Random(rng)
+		if !seen[a.Key()] {
+			seen[a.Key()] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// score scores the neighborhoods of the candidates, in order. What was scored before a kill is not scored again.
+func (r *run) score(ctx context.Context, candidates []space.Architecture) ([]neighborhood.Scored, error) {
+	r.recall()
+	objective, err := neighborhood.NewObjective(r.space, r.Neighborhood, r.cache)
+	if err != nil {
+		return nil, err
+	}
+	began, before := time.Now(), len(r.cache.Known())
+	saved := began
+	r.cache.Answered = func(done, total int) error {
+		rate := float64(len(r.cache.Known())-before) / time.Since(began).Seconds()
+		r.job.Progress(event.Progress{Phase: "score", Done: done, Total: total, Unit: "architecture", Rate: rate, Remaining: float64(total-done) / rate, Final: done == total})
+		if time.Since(saved) < 2*time.Second && done < total {
+			return nil
+		}
+		saved = time.Now()
+		return result.WriteScores(r.scratch(scoresFile), r.cache.Record(r.space, r.sharing.Images()))
+	}
+	return objective.Score(ctx, candidates, seed.New(r.job.Seed, "neighbors"))
+}
+
+// recall makes known what an earlier, killed run has scored with the same weights. Where there is nothing that can be
+// read, all is scored again.
+func (r *run) recall() {
+	if s, err := result.ReadScores(r.scratch(scoresFile)); err == nil {
+		r.cache.Recall(r.space, r.sharing.Images(), s)
+	}
+}
+
+// choose scores the candidates, ranks them by the aggregate and takes the best; of equals, the first drawn.
+func (r *run) choose(ctx context.Context, candidates []space.Architecture, algorithm string) (*result.Architecture, error) {
+	scored, err := r.score(ctx, candidates)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(scored, func(a, b neighborhood.Scored) int { return cmp.Compare(b.Aggregate, a.Aggregate) })
+	return r.found(scored, algorithm), nil
+}
+
+// found describes the result: the first of the scored architectures, and the finalists.
+func (r *run) found(scored []neighborhood.Scored, algorithm string) *result.Architecture {
+	out := result.NewArchitecture(r.space, scored[0].Center)
+	out.Algorithm, out.Seed, out.Settings = algorithm, r.job.Seed, r.settings
+	out.OwnScore = &scored[0].Own.Score
+	if r.Neighborhood.Radius > 0 {
+		out.NeighborhoodScore = &scored[0].Aggregate
+	}
+	for i := range scored[:min(r.Finalists, len(scored))] {
+		s := &scored[i]
+		c := result.Candidate{Architecture: r.space.Format(s.Center), Score: s.Own.Score}
+		if r.Neighborhood.Radius > 0 {
+			c.NeighborhoodScore = &s.Aggregate
+		}
+		out.Candidates = append(out.Candidates, c)
+	}
+	return out
+}

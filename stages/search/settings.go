@@ -1,0 +1,146 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
+)
+
+// The search algorithms.
+const (
+	DARTS  = "darts"  // gradient-based, first order (Liu, Simonyan, Yang, ICLR 2019)
+	Random = "random" // random search on shared weights
+)
+
+// What the shared weights are trained at.
+const (
+	AtCenter   = "center"   // the search's own relaxed architecture (or, with gumbel, a sample of it)
+	AtNeighbor = "neighbor" // a neighbor of it, drawn anew for every step
+	AtPath     = "path"     // one architecture drawn uniformly for every step
+)
+
+// How alpha becomes the architecture whose loss is differentiated.
+const (
+	Softmax = "softmax" // the edge probabilities themselves: every operation takes part
+	Gumbel  = "gumbel"  // one operation an edge by straight-through Gumbel-softmax samples (as in GDAS, Dong and Yang, CVPR 2019)
+)
+
+// Settings are the settings of the stage kind "search".
+type Settings struct {
+	Algorithm    string                `yaml:"algorithm" doc:"darts (gradient-based) or random."`
+	Epochs       int                   `yaml:"epochs" doc:"Epochs of the search."`
+	Weights      WeightSettings        `yaml:"weights" doc:"How the shared weights are trained."`
+	Alpha        AlphaSettings         `yaml:"alpha" doc:"How darts moves the architecture parameters; random does not use them."`
+	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood that scores and gradients are aggregated over; radius 0 is the plain search."`
+	Candidates   int                   `yaml:"candidates" doc:"Architectures that random draws and scores."`
+	Finalists    int                   `yaml:"finalists" doc:"Architectures handed on, best first."`
+	ScoreImages  int                   `yaml:"score_images" doc:"Validation images that architectures are scored on, in whole batches; 0 takes all."`
+	Augment      dataset.Augment       `yaml:"augment" doc:"Augmentation of the images that weights and alpha are trained on."`
+}
+
+// WeightSettings say how the shared weights are trained.
+type WeightSettings struct {
+	At              string  `yaml:"at" doc:"What the weights are trained at: center (the relaxed architecture), neighbor (a drawn neighbor of it) or path (one uniformly drawn architecture a step)."`
+	Epochs          int     `yaml:"epochs" doc:"Epochs after which the weights stay as they are; 0 trains them throughout."`
+	LearningRate    float64 `yaml:"learning_rate" doc:"Learning rate at the start; it falls along a cosine."`
+	LearningRateMin float64 `yaml:"learning_rate_min" doc:"Learning rate at the end."`
+}
+
+// AlphaSettings say how the architecture parameters are moved.
+type AlphaSettings struct {
+	Start        int     `yaml:"start" doc:"Epochs of training the weights before the first step of alpha."`
+	LearningRate float64 `yaml:"learning_rate" doc:"Learning rate of Adam."`
+	Beta1        float64 `yaml:"beta1" doc:"Decay of Adam's first moment."`
+	Beta2        float64 `yaml:"beta2" doc:"Decay of Adam's second moment."`
+	WeightDecay  float64 `yaml:"weight_decay" doc:"Weight decay (L2) of alpha."`
+	Relaxation   string  `yaml:"relaxation" doc:"softmax (every operation takes part) or gumbel (one sampled operation an edge, straight-through gradient)."`
+	Temperature  float64 `yaml:"temperature" doc:"Temperature of the Gumbel-softmax."`
+	Init         float64 `yaml:"init" doc:"Standard deviation of the first values of alpha."`
+}
+
+// DefaultSettings returns random search on the neighborhoods of single-path shared weights.
+func DefaultSettings() Settings {
+	n := neighborhood.DefaultSettings()
+	return Settings{
+		Algorithm:    Random,
+		Epochs:       50,
+		Weights:      WeightSettings{At: AtPath, LearningRate: 0.025, LearningRateMin: 0.001},
+		Alpha:        AlphaSettings{LearningRate: 3e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 1e-3, Relaxation: Softmax, Temperature: 1, Init: 1e-3},
+		Neighborhood: n,
+		Candidates:   100,
+		Finalists:    5,
+		ScoreImages:  1000,
+		Augment:      dataset.Augment{Flip: true, Crop: 4},
+	}
+}
+
+var _ pipeline.Validator = (*Settings)(nil)
+
+// Validate implements pipeline.Validator. It reports every mistake.
+func (s *Settings) Validate() error {
+	var errs []error
+	check := func(ok bool, path, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)})
+		}
+	}
+	oneOf := func(path, value string, known ...string) {
+		check(slices.Contains(known, value), path, "unknown value %q; known are %s", value, strings.Join(known, ", "))
+	}
+	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
+	oneOf("algorithm", s.Algorithm, DARTS, Random)
+	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath)
+	oneOf("alpha.relaxation", s.Alpha.Relaxation, Softmax, Gumbel)
+	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)
+	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
+	check(s.ScoreImages >= 0, "score_images", "%d images; give a number of images, or 0 for all", s.ScoreImages)
+	check(s.Weights.Epochs >= 0 && s.Weights.Epochs <= s.Epochs, "weights.epochs", "%d is not between 0 and the %d epochs of the search", s.Weights.Epochs, s.Epochs)
+	check(positive(s.Weights.LearningRate), "weights.learning_rate", "%v is not a number above 0", s.Weights.LearningRate)
+	check(s.Weights.LearningRateMin >= 0 && s.Weights.LearningRateMin <= s.Weights.LearningRate, "weights.learning_rate_min", "%v is not between 0 and the learning rate %v", s.Weights.LearningRateMin, s.Weights.LearningRate)
+	switch s.Algorithm {
+	case Random:
+		check(s.Weights.At == AtPath, "weights.at", "random search has no center to train the weights at; use %q", AtPath)
+		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
+		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
+	case DARTS:
+		check(s.Alpha.Start >= 0 && s.Alpha.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", s.Alpha.Start, s.Epochs)
+		check(positive(s.Alpha.LearningRate), "alpha.learning_rate", "%v is not a number above 0", s.Alpha.LearningRate)
+		check(s.Alpha.Beta1 >= 0 && s.Alpha.Beta1 < 1, "alpha.beta1", "%v is not in [0, 1)", s.Alpha.Beta1)
+		check(s.Alpha.Beta2 >= 0 && s.Alpha.Beta2 < 1, "alpha.beta2", "%v is not in [0, 1)", s.Alpha.Beta2)
+		check(s.Alpha.WeightDecay >= 0 && !math.IsInf(s.Alpha.WeightDecay, 0), "alpha.weight_decay", "%v is not a number of at least 0", s.Alpha.WeightDecay)
+		check(positive(s.Alpha.Temperature), "alpha.temperature", "%v is not a number above 0", s.Alpha.Temperature)
+		check(s.Alpha.Init >= 0 && !math.IsInf(s.Alpha.Init, 0), "alpha.init", "%v is not a number of at least 0", s.Alpha.Init)
+		check(s.Weights.At != AtNeighbor || s.Neighborhood.Radius > 0, "weights.at", "at radius 0 there is no neighbor to train the weights at; use %q", AtCenter)
+	}
+	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
+	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)
+	errs = append(errs, s.Neighborhood.ValidateUnder("neighborhood"))
+	return errors.Join(errs...)
+}
+
+// weightEpochs returns how many epochs the weights are trained for.
+func (s *Settings) weightEpochs() int {
+	if s.Weights.Epochs > 0 {
+		return s.Weights.Epochs
+	}
+	return s.Epochs
+}
+
+// name is what the search calls itself in results.
+func (s *Settings) name() string {
+	switch {
+	case s.Algorithm == DARTS && s.Neighborhood.Radius > 0:
+		return "na_darts"
+	case s.Algorithm == DARTS:
+		return "darts"
+	case s.Neighborhood.Radius > 0:
+		return "na_rs"
+	}
+	return "random_search"
+}

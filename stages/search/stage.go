@@ -1,0 +1,195 @@
+// Package search finds architectures: random search on shared weights and differentiable search (DARTS), each on a plain
+// or on a neighborhood-aggregated objective.
+//
+// A search has two halves. The weights half trains the shared weights of a supernet; the architecture half either moves
+// architecture parameters along gradients or scores drawn candidates. Both ask package neighborhood for neighbors and
+// aggregation; at radius 0 a neighborhood is its center, and the search is the plain one.
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+// Kind returns the stage kind "search", which runs on the runtime that open gives.
+func Kind(open runtime.Opener) pipeline.Kind {
+	return pipeline.Kind{
+		Name:    "search",
+		Version: 1,
+		Doc:     "Trains the shared weights of a supernet and searches it for architectures.",
+		Inputs: []pipeline.Port{
+			{Name: "dataset", Type: "dataset", Doc: "Weights are trained on its training split, architectures compared on its validation split."},
+			{Name: "parameters", Type: "parameters", Doc: "The supernet's parameter index."},
+			{Name: "train_step", Type: "train-step", Doc: "Training step of the relaxed supernet."},
+			{Name: "architecture_step", Type: "architecture-step", Doc: "Gradient of the loss by the edge probabilities."},
+			{Name: "path", Type: "path-supernet", Doc: "The supernet that computes one architecture."},
+			{Name: "path_step", Type: "path-step", Doc: "Training step of one architecture."},
+		},
+		Outputs: []pipeline.Output{
+			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists."},
+			{Name: "history", Type: "search-history", File: "history.csv", Doc: "Losses, accuracies, alpha entropy and current architecture of each epoch."},
+			{Name: "weights", Type: "shared-weights", File: "weights.safetensors", Doc: "The shared weights."},
+			{Name: "scores", Type: "scores", File: "scores.json", Doc: "Every architecture that was scored, with its score."},
+		},
+		New: func() pipeline.Stage {
+			return &stage{Settings: DefaultSettings(), open: open}
+		},
+	}
+}
+
+// stage is the settings with the runtime to run them on.
+type stage struct {
+	Settings `yaml:",inline"`
+	open     runtime.Opener
+}
+
+// run is one execution of the stage.
+type run struct {
+	*Settings
+	job      *pipeline.Job
+	rt       *runtime.Runtime
+	data     *dataset.Dataset
+	space    *space.Space
+	index    *params.Index
+	weights  *runtime.State
+	history  []result.SearchEpoch
+	cache    *score.Cache
+	sharing  *score.WeightSharing
+	closers  []func() error
+	settings result.Settings
+}
+
+// Run implements pipeline.Stage.
+func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
+	rt, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	r := &run{Settings: &s.Settings, job: job, rt: rt}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	var found *result.Architecture
+	switch s.Algorithm {
+	case DARTS:
+		found, err = r.darts(ctx)
+	default:
+		found, err = r.random(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return r.write(found)
+}
+
+func (r *run) close() error {
+	var errs []error
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		errs = append(errs, r.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// prepare loads what every search needs.
+func (r *run) prepare(ctx context.Context) (err error) {
+	if r.data, err = dataset.Load(r.path("dataset")); err != nil {
+		return err
+	}
+	if r.index, err = params.Load(r.path("parameters")); err != nil {
+		return err
+	}
+	if r.settings, err = result.SettingsOf(r.Settings); err != nil {
+		return err
+	}
+	if r.weights, err = r.rt.NewState(r.index.Total()); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.weights.Close)
+	model, err := os.ReadFile(r.path("path"))
+	if err != nil {
+		return fmt.Errorf("loading the supernet: %w", err)
+	}
+	if r.space, err = supernet.SpaceOf(model); err != nil {
+		return err
+	}
+	if err := r.Neighborhood.CheckSpace(r.space); err != nil {
+		return err
+	}
+	r.sharing, err = score.NewWeightSharing(ctx, r.rt, model, r.space, r.weights, r.data.Valid, r.data.Mean, r.data.Std, score.SharingOptions{Images: r.ScoreImages})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.sharing.Close)
+	r.cache = score.NewCache(r.sharing)
+	r.job.Info("%s: weights trained at %s for %d epochs, architectures compared on %d validation images", r.name(), r.Weights.At, r.weightEpochs(), r.sharing.Images())
+	return nil
+}
+
+func (r *run) path(port string) string {
+	a, _ := r.job.Input(port)
+	return a.Path
+}
+
+func (r *run) scratch(name string) string { return filepath.Join(r.job.Scratch, name) }
+
+// step loads one of the supernet's graphs with the given states.
+func (r *run) step(port string, states map[string]*runtime.State) (*runtime.Step, error) {
+	model, err := os.ReadFile(r.path(port))
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", port, err)
+	}
+	s, err := r.rt.NewStep(model, runtime.StepOptions{States: states})
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, s.Close)
+	return s, nil
+}
+
+// write writes every output and the metrics.
+func (r *run) write(found *result.Architecture) error {
+	if err := result.WriteArchitecture(r.job.Output("architecture"), found); err != nil {
+		return err
+	}
+	if err := result.WriteSearchHistory(r.job.Output("history"), r.history); err != nil {
+		return err
+	}
+	if err := result.WriteScores(r.job.Output("scores"), r.cache.Record(r.space, r.sharing.Images())); err != nil {
+		return err
+	}
+	flat := make([]float32, r.index.Total())
+	r.weights.Read(flat)
+	about := map[string]string{"plateau.space": r.space.Name, "plateau.content": "shared weights"}
+	if err := supernet.SaveWeights(r.job.Output("weights"), about, supernet.Vector{Index: r.index, Data: flat}); err != nil {
+		return err
+	}
+	if found.OwnScore != nil {
+		r.job.Metric("own_score", *found.OwnScore)
+	}
+	if found.NeighborhoodScore != nil {
+		r.job.Metric("neighborhood_score", *found.NeighborhoodScore)
+	}
+	r.job.Info("found %s", found.Architecture)
+	line := found.Algorithm + " found " + found.Architecture
+	if found.OwnScore != nil {
+		line += fmt.Sprintf(", own score %.4f", *found.OwnScore)
+	}
+	if found.NeighborhoodScore != nil {
+		line += fmt.Sprintf(", neighborhood %.4f", *found.NeighborhoodScore)
+	}
+	r.job.Summary(line)
+	return nil
+}

@@ -1,0 +1,12 @@
+// Package supernet makes graphs of search spaces: the weight-sharing supernet that holds every architecture at
+// once, and the stand-alone network of one architecture.
+//
+// Its nouns: the Macro is the skeleton around the cells; a Supernet is a space in a macro, with one vector of shared
+// parameters; a Network is one architecture in a macro, with weights of its own. Both are written by the same layers
+// under the same parameter names, so weights pass from one to the other by name.
+//
+// A supernet comes in two forms. The relaxed one computes every operation of every edge and weighs the results
+// with the edge probabilities, an input; it is what gradient-based search differentiates. The path form takes one
+// operation an edge as an integer input and computes only those, through If nodes: it costs what the
+// architecture costs, and one session serves all architectures.
+package supernet

@@ -1,0 +1,118 @@
+package supernet
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/plateau-nas/plateau/exporter/graph"
+	"github.com/plateau-nas/plateau/exporter/params"
+)
+
+// runningMomentum is the share of the old value that a running statistic keeps each step: PyTorch's
+// default momentum of 0.1, which weighs the new one.
+const runningMomentum = 0.9
+
+// layers writes the layers of a network. One of them is used for one network.
+type layers struct {
+	params params.Binder
+	// running binds the running statistics. When it is nil, normalization uses the statistics of the batch.
+	running params.Binder
+	// statistics of the batch, in the order in which running would bind them; collected when running is nil.
+	statistics []statistic
+}
+
+// statistic is a batch statistic and the name under which its running average is kept.
+type statistic struct {
+	name  string
+	value *graph.Value
+	// unbias is what the value is multiplied with before it enters the average: n/(n-1) for the variance, as
+	// in PyTorch, since ONNX returns the variance of the population.
+	unbias float32
+	init   params.Init
+}
+
+// param declares a parameter under the name of the open scopes.
+func (l *layers) param(g *graph.Graph, leaf string, init params.Init, shape ...int) *graph.Value {
+	return l.params.Param(parameterName(g, leaf), init, shape...)
+}
+
+func parameterName(g *graph.Graph, leaf string) string {
+	return strings.ReplaceAll(g.ScopePath(), "/", ".") + "." + leaf
+}
+
+// conv is a convolution without bias and with same padding. Its weight is declared as "weight".
+func (l *layers) conv(x *graph.Value, out, kernel, stride int) *graph.Value {
+	g := x.Graph()
+	w := l.param(g, "weight", params.Conv, out, x.Dim(1), kernel, kernel)
+	return graph.Conv(x, w, nil, graph.Same(kernel, stride, 1, 1))
+}
+
+// norm is batch normalization. Without affine it has no parameters; scale, when not nil, is a factor for all
+// channels (of one element), which costs nothing here.
+func (l *layers) norm(x *graph.Value, affine bool, scale *graph.Value) *graph.Value {
+	g := x.Graph()
+	defer g.Scope("bn")()
+	c := x.Dim(1)
+	gamma, beta := g.Fill(1, c), g.Fill(0, c)
+	switch {
+	case affine && scale != nil:
+		g.Fail("BatchNorm", fmt.Errorf("an affine normalization cannot also be scaled"))
+	case affine:
+		gamma, beta = l.param(g, "weight", params.Ones, c), l.param(g, "bias", params.Zeros, c)
+	case scale != nil:
+		gamma = graph.Expand(scale, c)
+	}
+	mean, variance := parameterName(g, "running_mean"), parameterName(g, "running_var")
+	if l.running != nil {
+		return graph.BatchNorm(x, gamma, beta, l.running.Param(mean, params.Zeros, c), l.running.Param(variance, params.Ones, c), graph.DefaultEpsilon)
+	}
+	zero := g.Fill(0, c)
+	y, m, v := graph.BatchNormTrain(x, gamma, beta, zero, zero, graph.DefaultEpsilon, 0)
+	n := float32(x.Dim(0) * x.Dim(2) * x.Dim(3))
+	l.statistics = append(l.statistics, statistic{mean, m, 1, params.Zeros}, statistic{variance, v, n / max(n-1, 1), params.Ones})
+	return y
+}
+
+// reluConvNorm is ReLU, convolution, normalization.
+func (l *layers) reluConvNorm(x *graph.Value, out, kernel, stride int, affine bool, scale *graph.Value) *graph.Value {
+	return l.norm(l.conv(graph.Relu(x), out, kernel, stride), affine, scale)
+}
+
+// residual halves the resolution and sets the number of channels.
+func (l *layers) residual(x *graph.Value, out int) *graph.Value {
+	g := x.Graph()
+	in := func(name string, f func() *graph.Value) *graph.Value {
+		defer g.Scope(name)()
+		return f()
+	}
+	a := in("conv_a", func() *graph.Value { return l.reluConvNorm(x, out, 3, 2, true, nil) })
+	b := in("conv_b", func() *graph.Value { return l.reluConvNorm(a, out, 3, 1, true, nil) })
+	s := in("shortcut", func() *graph.Value { return l.conv(graph.AveragePool(x, graph.SquarePool(2, 2, 0)), out, 1, 1) })
+	return graph.Add(b, s)
+}
+
+// macro writes the skeleton around the cells and returns the logits [N, classes].
+func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.Value) *graph.Value {
+	g := x.Graph()
+	in := func(name string, f func() *graph.Value) *graph.Value {
+		defer g.Scope(name)()
+		return f()
+	}
+	c := m.Channels
+	x = in("stem", func() *graph.Value { return l.norm(l.conv(x, c, 3, 1), true, nil) })
+	for stage := range 3 {
+		for i := range m.Cells {
+			x = in(fmt.Sprintf("stage%d/cell%d", stage, i), func() *graph.Value { return cell(x) })
+		}
+		if stage < 2 {
+			c *= 2
+			x = in(fmt.Sprintf("reduction%d", stage), func() *graph.Value { return l.residual(x, c) })
+		}
+	}
+	return in("head", func() *graph.Value {
+		x := graph.Flatten(graph.GlobalAveragePool(graph.Relu(l.norm(x, true, nil))), 1)
+		w := l.param(g, "linear.weight", params.Linear, m.Classes, c)
+		b := l.param(g, "linear.bias", params.Bias(c), m.Classes)
+		return graph.Gemm(x, w, b, graph.GemmConfig{TransB: true})
+	})
+}

@@ -1,0 +1,34 @@
+package supernet
+
+import (
+	"fmt"
+
+	"github.com/plateau-nas/plateau/pipeline"
+)
+
+// Macro is the skeleton of NAS-Bench-201 (Dong and Yang, ICLR 2020): a 3x3 convolution to Channels; three stages of Cells
+// equal cells at Channels, 2*Channels and 4*Channels; a residual block of stride 2 between them; batch normalization, ReLU,
+// global average pool and a linear layer.
+type Macro struct {
+	Channels int    `json:"channels"` // channels of the first stage; the benchmark uses 16
+	Cells    int    `json:"cells"`    // cells a stage; the benchmark uses 5
+	Classes  int    `json:"classes"`
+	Image    [3]int `json:"image"` // channels, height, width of the input
+}
+
+// Check reports whether a network can be built on the skeleton. Errors about settings are *pipeline.SettingError.
+func (m Macro) Check() error {
+	switch {
+	case m.Channels < 1:
+		return &pipeline.SettingError{Path: "channels", Err: fmt.Errorf("%d channels; at least 1 is needed", m.Channels)}
+	case m.Cells < 1:
+		return &pipeline.SettingError{Path: "cells", Err: fmt.Errorf("%d cells a stage; at least 1 is needed", m.Cells)}
+	case m.Classes < 2:
+		return fmt.Errorf("%d classes; a classifier needs at least 2", m.Classes)
+	case m.Image[0] < 1 || m.Image[1] < 8 || m.Image[2] < 8:
+		return fmt.Errorf("images of %d channels, %dx%d; at least one channel and 8x8 pixels are needed", m.Image[0], m.Image[1], m.Image[2])
+	case m.Image[1]%4 != 0 || m.Image[2]%4 != 0:
+		return fmt.Errorf("images of %dx%d; height and width must be divisible by 4, since the network halves them twice (set the dataset's size, for example to %d)", m.Image[1], m.Image[2], m.Image[1]/4*4)
+	}
+	return nil
+}

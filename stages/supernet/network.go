@@ -1,0 +1,189 @@
+package supernet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/exporter/graph"
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Network is one architecture in a macro skeleton: a stand-alone network with affine normalization.
+type Network struct {
+	Space        string `json:"space"`
+	Architecture string `json:"architecture"`
+	Macro
+}
+
+// resolve parses what the network names.
+func (n Network) resolve() (*space.Space, space.Architecture, error) {
+	s, err := space.ByName(n.Space)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := s.Parse(n.Architecture)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := n.Macro.Check(); err != nil {
+		return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
+	}
+	return s, a, nil
+}
+
+// Indexes returns the parameters of the network and its running statistics, in the order of their flat vectors. The
+// total of the first is the number of trainable parameters.
+func (n Network) Indexes() (parameters, running *params.Index, err error) {
+	s, a, err := n.resolve()
+	if err != nil {
+		return nil, nil, err
+	}
+	l := new(layers)
+	parameters, err = params.Collect(func(g *graph.Graph, b params.Binder) {
+		l.params = b
+		l.macro(inputImages(g, 2, n.Macro), n.Macro, l.discreteCell(s, a, true))
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
+	}
+	running = new(params.Index)
+	for _, st := range l.statistics {
+		if err := running.Add(st.name, st.init, st.value.Dim(0)); err != nil {
+			return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
+		}
+	}
+	return parameters, running, nil
+}
+
+// TrainStep returns one step of SGD on the network's weights, which also moves the running statistics.
+func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
+	if err := t.Validate(""); err != nil {
+		return nil, err
+	}
+	s, a, err := n.resolve()
+	if err != nil {
+		return nil, err
+	}
+	index, stats, err := n.Indexes()
+	if err != nil {
+		return nil, err
+	}
+	g := graph.New("network_step")
+	x := inputImages(g, t.Batch, n.Macro)
+	vector := g.Input(Params, graph.Float32, []int{index.Total()}, "All weights, in the order of the parameter index.")
+	running := g.Input(Running, graph.Float32, []int{stats.Total()}, "Running means and variances of the normalizations.")
+	flat := params.NewFlat(index, vector)
+	l := &layers{params: flat}
+	logits := l.macro(x, n.Macro, l.discreteCell(s, a, true))
+	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector); err != nil {
+		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
+	}
+	g.Output(next+Running, l.average(g, running), "The running statistics after this step.")
+	m, err := g.Model(graph.ModelOptions{Doc: "One training step of a stand-alone network.", Metadata: n.metadata(g)})
+	if err != nil {
+		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
+	}
+	return m, nil
+}
+
+// average moves the running statistics toward those of the batch, all at once.
+func (l *layers) average(g *graph.Graph, running *graph.Value) *graph.Value {
+	defer g.Scope("running")()
+	var batch []*graph.Value
+	var share []float32
+	for _, st := range l.statistics {
+		batch = append(batch, st.value)
+		for range st.value.Dim(0) {
+			share = append(share, (1-runningMomentum)*st.unbias)
+		}
+	}
+	return graph.Add(graph.Mul(running, g.Floats([]float32{runningMomentum}, 1)), graph.Mul(graph.Concat(0, batch...), g.Floats(share, len(share))))
+}
+
+// Forward returns the network with the statistics of the batch and its weights as an input: images and params give
+// logits. It is what a supernet computes when it is given this architecture.
+func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
+	s, a, err := n.resolve()
+	if err != nil {
+		return nil, err
+	}
+	index, _, err := n.Indexes()
+	if err != nil {
+		return nil, err
+	}
+	g := graph.New("network")
+	x := inputImages(g, batch, n.Macro)
+	l := &layers{params: params.NewFlat(index, g.Input(Params, graph.Float32, []int{index.Total()}, "All weights, in the order of the parameter index."))}
+	g.Output(Logits, l.macro(x, n.Macro, l.discreteCell(s, a, true)), "Unnormalized scores of the classes.")
+	return g.Model(graph.ModelOptions{Metadata: n.metadata(g)})
+}
+
+// Inference returns the network in its form for use: normalization by running statistics, weights inside the model, any
+// batch size. parameters and running are flat vectors in the order of Indexes. The input is normalized images.
+func (n Network) Inference(parameters, running []float32) (*onnx.ModelProto, error) {
+	s, a, err := n.resolve()
+	if err != nil {
+		return nil, err
+	}
+	index, stats, err := n.Indexes()
+	if err != nil {
+		return nil, err
+	}
+	if len(parameters) != index.Total() || len(running) != stats.Total() {
+		return nil, fmt.Errorf("network %s has %d parameters and %d running statistics, but was given %d and %d", n.Architecture, index.Total(), stats.Total(), len(parameters), len(running))
+	}
+	g := graph.New("classifier")
+	x := inputImages(g, 1, n.Macro)
+	l := &layers{params: params.NewConst(g, index, parameters), running: params.NewConst(g, stats, running)}
+	g.Output(Logits, l.macro(x, n.Macro, l.discreteCell(s, a, true)), "Unnormalized scores of the classes.")
+	m, err := g.Model(graph.ModelOptions{Doc: "Image classifier.", DynamicBatch: true, Metadata: n.metadata(g)})
+	if err != nil {
+		return nil, fmt.Errorf("network %s: %w", n.Architecture, err)
+	}
+	return m, nil
+}
+
+func (n Network) metadata(g *graph.Graph) map[string]string {
+	return map[string]string{
+		"plateau.space":        n.Space,
+		"plateau.architecture": n.Architecture,
+		"plateau.macro":        compactJSON(n.Macro),
+		"plateau.inputs":       describe(g.Inputs()),
+		"plateau.outputs":      describe(g.Outputs()),
+	}
+}
+
+// WriteNetwork writes network.json.
+func WriteNetwork(path string, n Network) error {
+	if _, _, err := n.resolve(); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	data, err := json.MarshalIndent(n, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return atomicfile.WriteBytes(path, append(data, '\n'))
+}
+
+// ReadNetwork reads network.json.
+func ReadNetwork(path string) (Network, error) {
+	var n Network
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return n, fmt.Errorf("reading a network: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&n); err != nil {
+		return n, fmt.Errorf("reading a network from %s: %w", path, err)
+	}
+	if _, _, err := n.resolve(); err != nil {
+		return n, fmt.Errorf("reading a network from %s: %w", path, err)
+	}
+	return n, nil
+}

@@ -1,0 +1,122 @@
+package supernet
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Settings are the settings of the stage kind "supernet".
+type Settings struct {
+	Space      string   `yaml:"space" doc:"Search space: nasbench201."`
+	Channels   int      `yaml:"channels" doc:"Channels of the first of the three stages."`
+	Cells      int      `yaml:"cells" doc:"Cells a stage."`
+	ScoreBatch int      `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
+	Training   Training `yaml:"training" doc:"The training step of the shared weights."`
+}
+
+// DefaultSettings returns a small supernet that searches quickly on two cores.
+func DefaultSettings() Settings {
+	return Settings{Space: "nasbench201", Channels: 8, Cells: 1, ScoreBatch: 250, Training: DefaultTraining()}
+}
+
+// Kind returns the stage kind "supernet".
+func Kind() pipeline.Kind {
+	out := func(name, typ, file, doc string) pipeline.Output {
+		return pipeline.Output{Name: name, Type: pipeline.Type(typ), File: file, Doc: doc}
+	}
+	return pipeline.Kind{
+		Name:    "supernet",
+		Version: 1,
+		Doc:     "Builds the weight-sharing supernet of a search space and its training steps as ONNX graphs, gradients included.",
+		Inputs:  []pipeline.Port{{Name: "dataset", Type: "dataset", Doc: "Gives the size of the images and the number of classes."}},
+		Outputs: []pipeline.Output{
+			out("supernet", "supernet", "supernet.onnx", "The relaxed supernet: images, probabilities and params give logits."),
+			out("train_step", "train-step", "train_step.onnx", "A step of SGD on the weights of the relaxed supernet."),
+			out("architecture_step", "architecture-step", "architecture_step.onnx", "Loss and its gradient by the edge probabilities."),
+			out("path", "path-supernet", "path.onnx", "The supernet computing one architecture only: images, choices and params give logits."),
+			out("path_step", "path-step", "path_step.onnx", "A step of SGD on the weights of one architecture."),
+			out("parameters", "parameters", "parameters.json", "Name, shape and offset of each parameter in the vector of weights."),
+		},
+		New: func() pipeline.Stage {
+			s := DefaultSettings()
+			return &s
+		},
+	}
+}
+
+var _ pipeline.Validator = (*Settings)(nil)
+
+// Validate implements pipeline.Validator.
+func (s *Settings) Validate() error {
+	if _, err := space.ByName(s.Space); err != nil {
+		return &pipeline.SettingError{Path: "space", Err: err}
+	}
+	if s.ScoreBatch < 2 {
+		return &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)}
+	}
+	if err := (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(); err != nil {
+		return err
+	}
+	return s.Training.Validate("training")
+}
+
+// MacroFor returns the skeleton with the given width and depth for a dataset.
+func MacroFor(d *dataset.Dataset, channels, cells int) Macro {
+	return Macro{Channels: channels, Cells: cells, Classes: len(d.Classes), Image: [3]int{d.Train.Channels, d.Train.Height, d.Train.Width}}
+}
+
+// Run implements pipeline.Stage.
+func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
+	in, _ := job.Input("dataset")
+	d, err := dataset.Load(in.Path)
+	if err != nil {
+		return err
+	}
+	sp, err := space.ByName(s.Space)
+	if err != nil {
+		return err
+	}
+	sn, err := New(sp, MacroFor(d, s.Channels, s.Cells))
+	if err != nil {
+		return err
+	}
+	graphs := []struct {
+		output string
+		build  func() (*onnx.ModelProto, error)
+	}{
+		{"supernet", func() (*onnx.ModelProto, error) { return sn.Forward(s.ScoreBatch) }},
+		{"train_step", func() (*onnx.ModelProto, error) { return sn.TrainStep(s.Training) }},
+		{"architecture_step", func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(s.Training.Batch) }},
+		{"path", func() (*onnx.ModelProto, error) { return sn.Path(s.ScoreBatch) }},
+		{"path_step", func() (*onnx.ModelProto, error) { return sn.PathStep(s.Training) }},
+	}
+	for _, gr := range graphs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m, err := gr.build()
+		if err != nil {
+			return err
+		}
+		if err := onnx.Save(job.Output(gr.output), m, onnx.SaveOptions{}); err != nil {
+			return err
+		}
+		info, err := os.Stat(job.Output(gr.output))
+		if err != nil {
+			return err
+		}
+		job.Info("%s.onnx: %d nodes, %.1f MB", gr.output, len(m.GetGraph().GetNode()), float64(info.Size())/1e6)
+	}
+	if err := sn.Index.Save(job.Output("parameters")); err != nil {
+		return err
+	}
+	job.Info("%s, %d channels, %d cells a stage: %d shared parameters", sp.Name, s.Channels, s.Cells, sn.Index.Total())
+	job.Metric("shared_parameters", float64(sn.Index.Total()))
+	return nil
+}

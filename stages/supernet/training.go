@@ -1,0 +1,108 @@
+package supernet
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/plateau-nas/plateau/exporter/autodiff"
+	"github.com/plateau-nas/plateau/exporter/graph"
+	"github.com/plateau-nas/plateau/exporter/loss"
+	"github.com/plateau-nas/plateau/exporter/optimizer"
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/pipeline"
+)
+
+// Names of the inputs and outputs of the graphs of this package. State that a step replaces goes in under its name
+// and comes out under "next_" and its name.
+const (
+	Images        = "images"             // float32 [batch, channels, height, width], normalized
+	Labels        = "labels"             // int64 [batch], 0 to classes-1
+	Probabilities = "probabilities"      // float32 [edges, operations], the edge probabilities
+	Choices       = "choices"            // int64 [edges], the operation on each edge
+	Params        = "params"             // float32 [parameters], the weights in the order of parameters.json
+	Momentum      = "momentum"           // float32 [parameters], the optimizer's momentum buffer
+	Running       = "running"            // float32 [statistics], running means and variances
+	LearningRate  = "learning_rate"      // float32 [1]
+	Logits        = "logits"             // float32 [batch, classes]
+	Loss          = "loss"               // float32 [1], mean cross-entropy of the batch
+	Correct       = "correct"            // float32 [1], images whose largest logit is their label's
+	Gradient      = "grad_probabilities" // float32 [edges, operations], of the loss
+	Alpha         = "alpha"              // float32 [edges, operations], the architecture parameters
+	AlphaGradient = "grad_alpha"         // float32 [edges, operations], of the loss
+	next          = "next_"
+)
+
+// Training are the settings of a training step, as they stand in a document.
+type Training struct {
+	Batch          int     `yaml:"batch" json:"batch" doc:"Images a training step."`
+	Momentum       float64 `yaml:"momentum" json:"momentum" doc:"Momentum of SGD, 0 to below 1."`
+	Nesterov       bool    `yaml:"nesterov" json:"nesterov" doc:"Whether the momentum is Nesterov's."`
+	WeightDecay    float64 `yaml:"weight_decay" json:"weight_decay" doc:"Weight decay (L2) of SGD."`
+	Clip           float64 `yaml:"clip" json:"clip" doc:"Largest norm of the gradient of all weights together; 0 does not clip."`
+	LabelSmoothing float64 `yaml:"label_smoothing" json:"label_smoothing" doc:"Share of the target that is spread over all classes, 0 to below 1."`
+}
+
+// DefaultTraining returns the settings of the DARTS baseline on NAS-Bench-201 (Dong and Yang, ICLR 2020).
+func DefaultTraining() Training {
+	return Training{Batch: 64, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4, Clip: 5}
+}
+
+// Validate checks the ranges; errors are *pipeline.SettingError with paths below prefix.
+func (t Training) Validate(prefix string) error {
+	bad := func(name, format string, args ...any) error {
+		if prefix != "" {
+			name = prefix + "." + name
+		}
+		return &pipeline.SettingError{Path: name, Err: fmt.Errorf(format, args...)}
+	}
+	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+	switch {
+	case t.Batch < 2:
+		return bad("batch", "%d images a step; batch normalization needs at least 2", t.Batch)
+	case !(t.Momentum >= 0 && t.Momentum < 1):
+		return bad("momentum", "%v is not in [0, 1)", t.Momentum)
+	case t.Nesterov && t.Momentum == 0:
+		return bad("nesterov", "Nesterov's method needs a momentum above 0")
+	case !finite(t.WeightDecay) || t.WeightDecay < 0:
+		return bad("weight_decay", "%v is not a number of at least 0", t.WeightDecay)
+	case !finite(t.Clip) || t.Clip < 0:
+		return bad("clip", "%v is not a number of at least 0", t.Clip)
+	case !(t.LabelSmoothing >= 0 && t.LabelSmoothing < 1):
+		return bad("label_smoothing", "%v is not in [0, 1)", t.LabelSmoothing)
+	}
+	return nil
+}
+
+// update adds the weight update to a training graph: gradients of the loss by the bound parameters, clipping, SGD.
+func (t Training) update(g *graph.Graph, objective *graph.Value, index *params.Index, flat *params.Flat, vector *graph.Value, extra ...*graph.Value) ([]*graph.Value, error) {
+	momentum := g.Input(Momentum, graph.Float32, []int{index.Total()}, "Momentum buffer of SGD; zeros at the start.")
+	lr := g.Input(LearningRate, graph.Float32, []int{1}, "Learning rate of this step.")
+	grads, err := autodiff.Gradients([]*graph.Value{objective}, []*graph.Value{nil}, append(append([]*graph.Value{}, flat.Values()...), extra...))
+	if err != nil {
+		return nil, err
+	}
+	defer g.Scope("optimizer")()
+	gradient := index.Pack(grads[:index.Len()])
+	if t.Clip > 0 {
+		gradient, _ = optimizer.ClipGlobalNorm(gradient, float32(t.Clip))
+	}
+	sgd := optimizer.SGD{Momentum: float32(t.Momentum), WeightDecay: float32(t.WeightDecay), Nesterov: t.Nesterov}
+	nextParams, nextMomentum := sgd.Step(vector, gradient, momentum, lr)
+	g.Output(next+Params, nextParams, "The weights after this step.")
+	g.Output(next+Momentum, nextMomentum, "The momentum buffer after this step.")
+	return grads[index.Len():], nil
+}
+
+func inputImages(g *graph.Graph, batch int, m Macro) *graph.Value {
+	return g.Input(Images, graph.Float32, []int{batch, m.Image[0], m.Image[1], m.Image[2]}, "Images, normalized per channel, in the order batch, channel, row, column.")
+}
+
+// objective adds labels, loss and hits to a graph that has logits, and returns the loss.
+func objective(g *graph.Graph, logits *graph.Value, smoothing float64) *graph.Value {
+	defer g.Scope("loss")()
+	labels := g.Input(Labels, graph.Int64, []int{logits.Dim(0)}, "Class of each image, from 0.")
+	l := loss.CrossEntropy(logits, labels, float32(smoothing))
+	g.Output(Loss, l, "Mean cross-entropy of the batch.")
+	g.Output(Correct, loss.Correct(logits, labels), "How many images of the batch are classified correctly.")
+	return l
+}
