@@ -2,11 +2,14 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -162,5 +165,246 @@ func TestAStageThatFailsStopsTheRunAndIsNamed(t *testing.T) {
 	}
 	if log := b.read("logs/bad.log"); !strings.Contains(log, "goroutine") {
 		t.Errorf("the log has no stack: %s", log)
+	}
+}
+
+func TestAnInterruptedRunLeavesACheckpointAndContinues(t *testing.T) {
+	b := newBench(t)
+	const doc = "stages: {data: {kind: numbers, settings: {count: 6}}}"
+	ctx, cancel := context.WithCancel(t.Context())
+	steps := 0
+	p := b.plan(doc, pipeline.PlanOptions{})
+	r := &pipeline.Runner{Store: b.store, Dir: b.dir, Events: event.Func(func(e event.Event) {
+		if e.Type == event.StageProgress {
+			if steps++; steps == 3 {
+				cancel()
+			}
+		}
+	})}
+	res, err := r.Run(ctx, p)
+	if !errors.Is(err, context.Canceled) || res.Status != pipeline.StatusInterrupted || res.Stages[0].Status != pipeline.StatusInterrupted {
+		t.Fatalf("interrupted run: %+v, %v", res, err)
+	}
+	if got := b.read("run.json"); !strings.Contains(got, `"status": "interrupted"`) {
+		t.Errorf("run.json: %s", got)
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, "data")); err == nil {
+		t.Error("an unfinished stage left a folder in the run directory")
+	}
+	b.run(doc)
+	if got := b.saw.messages(event.StageResumed); len(got) != 1 {
+		t.Errorf("resumed: %q", got)
+	}
+	left := 0
+	for _, e := range b.saw.events {
+		if e.Type == event.StageProgress {
+			left++
+		}
+	}
+	if left != 6-steps {
+		t.Errorf("%d steps after %d were done, want %d", left, steps, 6-steps)
+	}
+}
+
+func TestEveryRunOfAStageIsExplained(t *testing.T) {
+	b := newBench(t)
+	outside := filepath.Join(t.TempDir(), "numbers.csv")
+	if err := os.WriteFile(outside, []byte("1"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	base := strings.Replace(sumDocument, "{count: 3}", "{count: 3, file: "+outside+"}", 1)
+	reasons := func(doc string, o pipeline.PlanOptions) string {
+		t.Helper()
+		if _, err := b.try(t.Context(), doc, o); err != nil {
+			t.Fatal(err)
+		}
+		all := append(b.saw.messages(event.StageStarted), b.saw.messages(event.StageReused)...)
+		return strings.Join(all, "\n")
+	}
+	with := func(sets ...string) pipeline.PlanOptions { return pipeline.PlanOptions{Overrides: sets} }
+	for _, step := range []struct {
+		what    string
+		doc     string
+		options pipeline.PlanOptions
+		before  func()
+		want    []string
+	}{
+		{what: "first run", doc: base, want: []string{"data: it has not run before", "add: it has not run before", "page: it has not run before"}},
+		{what: "again", doc: base, want: []string{"data: nothing has changed since", "page: nothing has changed since"}},
+		{
+			what: "setting", doc: base, options: with("data.count=4", "data.shape.signed=true"),
+			want: []string{"data: setting count changed from 3 to 4; setting shape.signed changed from false to true", "add: input numbers changed: stage data wrote other bytes"},
+		},
+		{what: "back", doc: base, want: []string{"data: these settings and inputs ran before, on"}},
+		{what: "a setting outside the key", doc: base, options: with("data.workers=9"), want: []string{"data: nothing has changed since"}},
+		{what: "equal bytes stop the wave", doc: base, options: with("data.tags=[x]"), want: []string{"data: setting tags changed from [] to [\"x\"]", "add: nothing has changed since"}},
+		{what: "seed", doc: base, options: with("seed=8"), want: []string{"data: setting tags changed from [\"x\"] to []; the seed changed"}},
+		{
+			what: "kind", doc: strings.Replace(base, "kind: sum", "kind: mean", 1), options: with("seed=8"),
+			want: []string{"data: nothing has changed", "add: its kind changed from sum to mean", "page: input total changed: stage add wrote other bytes"},
+		},
+		{
+			what: "file outside", doc: base, before: func() {
+				if err := os.WriteFile(outside, []byte("12"), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []string{"data: the seed changed; size of numbers.csv changed from 1 to 2"},
+		},
+		{what: "forced", doc: base, options: pipeline.PlanOptions{Force: true}, want: []string{"data: forced", "add: forced", "page: forced"}},
+		{what: "other document", doc: base, options: with("name=other"), want: []string{"data: the same was computed on"}},
+	} {
+		if step.before != nil {
+			step.before()
+		}
+		got := reasons(step.doc, step.options)
+		for _, w := range step.want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: %q is not in\n%s", step.what, w, got)
+			}
+		}
+	}
+}
+
+func TestAPlanForeseesWhatARunDoes(t *testing.T) {
+	b := newBench(t)
+	show := func(p *pipeline.Plan) string {
+		var out []string
+		for _, s := range p.Stages {
+			out = append(out, s.ID+" "+string(s.Action))
+		}
+		return strings.Join(out, ", ")
+	}
+	if got := show(b.plan(sumDocument, pipeline.PlanOptions{})); got != "data run, add run, page run" {
+		t.Errorf("first: %s", got)
+	}
+	b.run(sumDocument)
+	if got := show(b.plan(sumDocument, pipeline.PlanOptions{})); got != "data reuse, add reuse, page reuse" {
+		t.Errorf("second: %s", got)
+	}
+	p := b.plan(sumDocument, pipeline.PlanOptions{Overrides: []string{"add.digits=2"}})
+	if got := show(p); got != "data reuse, add run, page run" || p.Stages[2].Reason != "reads add, which must run first" {
+		t.Errorf("changed: %s, %s", got, p.Stages[2].Reason)
+	}
+	if got := show(b.plan(sumDocument, pipeline.PlanOptions{Force: true})); got != "data run, add run, page run" {
+		t.Errorf("forced: %s", got)
+	}
+}
+
+func TestADamagedArtifactIsComputedAgain(t *testing.T) {
+	b := newBench(t)
+	first := b.run(sumDocument)
+	want := b.read("data/numbers.txt")
+	object := b.store.ObjectPath(first.Stages[0].Outputs[0].Digest)
+	if err := os.Chmod(object, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(object, []byte(strings.Replace(want, "0", "9", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if b.store, err = store.Open(b.store.Dir()); err != nil { // as another process would
+		t.Fatal(err)
+	}
+	second := b.run(sumDocument)
+	if warned := b.saw.messages(event.StageLog); len(warned) != 1 || !strings.Contains(warned[0], "set aside as") {
+		t.Errorf("warnings: %q", warned)
+	}
+	if cached(second) != "add page" || b.read("data/numbers.txt") != want {
+		t.Errorf("reused %q; data is %q", cached(second), b.read("data/numbers.txt"))
+	}
+}
+
+func TestAFileThatWasChangedByHandIsKept(t *testing.T) {
+	b := newBench(t)
+	b.run(sumDocument)
+	page := filepath.Join(b.dir, "page", "page.txt")
+	want := b.read("page/page.txt")
+	if err := os.WriteFile(page, []byte("my notes"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	b.run(sumDocument)
+	if b.read("page/page.txt") != want || b.read("page/page.txt.changed-1") != "my notes" {
+		t.Error("the edited file was lost or not replaced")
+	}
+	// An output that the store knows is replaced without a word.
+	b.run(sumDocument, "page.title=Other")
+	b.run(sumDocument)
+	if left, _ := filepath.Glob(page + ".*"); len(left) != 1 {
+		t.Errorf("files: %q", left)
+	}
+}
+
+func TestAForcedRunSaysWhenBytesDiffer(t *testing.T) {
+	b := newBench(t)
+	const doc = "stages: {odd: {kind: fail, settings: {how: flaky}}}"
+	b.run(doc)
+	if _, err := b.try(t.Context(), doc, pipeline.PlanOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.saw.messages(event.StageLog); len(got) != 1 || !strings.Contains(got[0], "extra.txt differs") {
+		t.Errorf("warnings: %q", got)
+	}
+}
+
+func TestAForgottenOutputIsTheStagesFault(t *testing.T) {
+	b := newBench(t)
+	_, err := b.try(t.Context(), "stages: {bad: {kind: fail, settings: {how: nothing}}}", pipeline.PlanOptions{})
+	if err == nil || !strings.Contains(err.Error(), "without writing its output extra (extra.txt)") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestARunDirectoryThatCannotBeMadeIsNamed(t *testing.T) {
+	b := newBench(t)
+	b.dir = filepath.Join(b.dir, "file", "below")
+	if err := os.MkdirAll(filepath.Dir(filepath.Dir(b.dir)), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Dir(b.dir), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	res, err := b.try(t.Context(), sumDocument, pipeline.PlanOptions{})
+	if res != nil || err == nil || !strings.Contains(err.Error(), b.dir) || !strings.Contains(err.Error(), "--run-dir") {
+		t.Errorf("%v, %v", res, err)
+	}
+}
+
+func TestTheRunFileHoldsTheFrozenPlan(t *testing.T) {
+	b := newBench(t)
+	b.run(sumDocument, "data.count=4", "name=frozen")
+	var file pipeline.RunFile
+	if err := json.Unmarshal([]byte(b.read("run.json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	if file.Run != "frozen" || file.Status != pipeline.StatusDone || len(file.Stages) != 3 || file.Stages[2].Inputs[0].Source != "add.total" {
+		t.Errorf("run.json: %+v", file)
+	}
+	// The text in it is the whole pipeline: running it needs no override.
+	b.dir += "-again"
+	if again := b.run(file.Document); cached(again) != "data add page" {
+		t.Errorf("running the frozen document reused %q", cached(again))
+	}
+}
+
+// A thousand stages that are all reused are over in no time.
+func TestManyStagesAreReusedQuickly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
+	b := newBench(t)
+	var doc strings.Builder
+	doc.WriteString("stages:\n  data: {kind: numbers, settings: {count: 1}}\n")
+	const n = 300
+	for i := range n {
+		fmt.Fprintf(&doc, "  s%d: {kind: sum, inputs: {numbers: data}, settings: {digits: %d}}\n", i, i)
+	}
+	b.run(doc.String())
+	started := time.Now()
+	if got := b.run(doc.String()); len(strings.Fields(cached(got))) != n+1 {
+		t.Errorf("only %d reused", len(strings.Fields(cached(got))))
+	}
+	if took := time.Since(started); took > n*10*time.Millisecond {
+		t.Errorf("planning and reusing %d stages took %v", n, took)
 	}
 }

@@ -143,11 +143,11 @@ func (s *Store) latestPath(document, stage string) string {
 }
 
 func (s *Store) writeSealed(path string, body any) error {
-	text, err := json.Marshal(body)
+	text, err := encode(body, "")
 	if err != nil {
 		return err
 	}
-	out, err := json.MarshalIndent(sealed{Checksum: checksum(text), Body: text}, "", "  ")
+	out, err := encode(sealed{Checksum: checksum(text), Body: text}, "  ")
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,16 @@ func (s *Store) writeSealed(path string, body any) error {
 		return err
 	}
 	return fsx.WriteFile(s.path("tmp"), path, append(out, '\n'), 0o644)
+}
+
+// encode is json.Marshal without the escapes for HTML, so that a text within stays as it was given.
+func encode(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 func (s *Store) readSealed(path, what string, body any) (found bool, err error) {
@@ -188,7 +198,7 @@ func unseal(data []byte, body any) string {
 	if got := checksum(compact.Bytes()); got != file.Checksum {
 		return fmt.Sprintf("its checksum is %s and the text's is %s", file.Checksum, got)
 	}
-	if err := json.Unmarshal(file.Body, body); err != nil {
+	if err := json.Unmarshal(compact.Bytes(), body); err != nil {
 		return "it does not decode: " + err.Error()
 	}
 	return ""
