@@ -50,13 +50,25 @@ func FoldBatchNorm(m *onnx.ModelProto) (int, error) {
 			return len(gone), fmt.Errorf("fold %s into %s: %w", title(n), title(p), err)
 		}
 		if ok {
-			p.Output[0] = n.GetOutput()[0]
-			x.producer[p.Output[0]] = p
+			bypass(m, x, p, n)
 			gone[n] = true
 		}
 	}
 	remove(m.GetGraph(), gone)
 	return len(gone), nil
+}
+
+// bypass makes the result of p stand for that of n, which reads it alone. It keeps the name of p's, unless n's is an
+// output of the graph.
+func bypass(m *onnx.ModelProto, x *index, p, n *onnx.NodeProto) {
+	from, to := n.GetOutput()[0], p.GetOutput()[0]
+	if x.output[from] {
+		p.Output[0] = from
+		x.producer[from] = p
+		return
+	}
+	rename(m.GetGraph().GetNode(), from, to)
+	x.uses[to] = x.uses[from]
 }
 
 // inferenceBatchNorm reports whether a node normalizes with given statistics, per channel.
@@ -73,6 +85,62 @@ func inferenceBatchNorm(n *onnx.NodeProto, opset int64) bool {
 		return intAttribute(n, "is_test", 0) == 1 && intAttribute(n, "spatial", 1) == 1
 	}
 	return intAttribute(n, "training_mode", 0) == 0 && intAttribute(n, "spatial", 1) == 1
+}
+
+// LowerBatchNorm replaces every remaining BatchNormalization in inference form by a multiplication and an addition,
+// which any target knows, and returns how many it replaced. It needs the rank of the input, so the shapes of the
+// model must be known; where they are not, it leaves the node alone.
+func LowerBatchNorm(m *onnx.ModelProto) (int, error) {
+	opset, err := onnx.OpsetOf(m)
+	if err != nil {
+		return 0, fmt.Errorf("lower batch normalization: %w", err)
+	}
+	g := m.GetGraph()
+	w, err := newWalk(m, nil)
+	if err != nil {
+		return 0, nil // shapes are not known at all
+	}
+	x := newIndex(m)
+	count := 0
+	var nodes []*onnx.NodeProto
+	for _, n := range g.GetNode() {
+		nodes = append(nodes, n)
+		if w.visit(n) != nil || !inferenceBatchNorm(n, opset) {
+			continue
+		}
+		rank := len(w.shapes[input(n, 0)])
+		a, ok, err := affineOf(x, n)
+		if err != nil {
+			return count, fmt.Errorf("lower %s: %w", title(n), err)
+		}
+		if !ok || rank < 2 {
+			continue
+		}
+		// [C, 1, ...]: the channels are the second dimension.
+		dims := slices.Repeat([]int64{1}, rank-1)
+		dims[0] = int64(len(a.scale))
+		stem := n.GetName()
+		if stem == "" {
+			stem = n.GetOutput()[0]
+		}
+		scale, shift, scaled := x.unique(stem+"/scale"), x.unique(stem+"/shift"), x.unique(stem+"/Mul")
+		x.setConstant(m, onnx.NewFloat32(scale, dims, float32s(a.scale)))
+		x.setConstant(m, onnx.NewFloat32(shift, dims, float32s(a.shift)))
+		nodes = append(nodes[:len(nodes)-1],
+			&onnx.NodeProto{OpType: "Mul", Name: scaled, Input: []string{input(n, 0), scale}, Output: []string{scaled}},
+			&onnx.NodeProto{OpType: "Add", Name: stem + "/Add", Input: []string{scaled, shift}, Output: []string{n.GetOutput()[0]}})
+		count++
+	}
+	g.Node = nodes
+	return count, nil
+}
+
+func float32s(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return out
 }
 
 // affine is a normalization as y = scale * x + shift, per channel.

@@ -93,10 +93,14 @@ func need(n *onnx.NodeProto, needed map[string]bool) {
 	})
 }
 
-// Simplify runs FoldBatchNorm, RemoveIdentity and RemoveUnused: the form in which a finished network is shipped.
+// Simplify runs RemoveIdentity, FoldBatchNorm, LowerBatchNorm and RemoveUnused: the form in which a finished network is
+// shipped.
 func Simplify(m *onnx.ModelProto) error {
 	RemoveIdentity(m)
 	if _, err := FoldBatchNorm(m); err != nil {
+		return err
+	}
+	if _, err := LowerBatchNorm(m); err != nil {
 		return err
 	}
 	RemoveUnused(m)

@@ -115,6 +115,9 @@ func TestFoldBatchNormIntoConvolutions(t *testing.T) {
 	same(t, want, run(t, after, in))
 	rewrite.RemoveUnused(after)
 	same(t, want, run(t, after, in))
+	if first := after.GetGraph().GetNode()[0]; first.GetOutput()[0] != "Conv" {
+		t.Errorf("the result of the first convolution is called %q now", first.GetOutput()[0])
+	}
 
 	names := map[string]bool{}
 	for _, c := range after.GetGraph().GetInitializer() {
@@ -129,6 +132,42 @@ func TestFoldBatchNormIntoConvolutions(t *testing.T) {
 		if names[gone] {
 			t.Errorf("%q is still there", gone)
 		}
+	}
+}
+
+func TestLowerBatchNorm(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	g := graph.New("normalizations")
+	x := g.Input("x", graph.Float32, []int{2, 4, 3, 5}, "")
+	g.Output("y", normed(g, r, "b", graph.Relu(normed(g, r, "a", x))), "")
+	images, err := g.Model(graph.ModelOptions{DynamicBatch: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vectors := clone(images) // the same on rank 2
+	vectors.Graph.Input[0] = onnx.NewValueInfo("x", onnx.TensorProto_FLOAT, []int64{-1, 4}, "")
+	vectors.Graph.Output[0] = onnx.NewValueInfo("y", onnx.TensorProto_FLOAT, []int64{-1, 4}, "")
+	for name, c := range map[string]struct {
+		model *onnx.ModelProto
+		shape []int64
+	}{"images": {images, []int64{2, 4, 3, 5}}, "vectors": {vectors, []int64{30, 4}}} {
+		t.Run(name, func(t *testing.T) {
+			after := clone(c.model)
+			n, err := rewrite.LowerBatchNorm(after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := ops(after); n != 2 || got["BatchNormalization"] != 0 || got["Mul"] != 2 || got["Add"] != 2 {
+				t.Errorf("replaced %d, left %v", n, got)
+			}
+			in := map[string]runtime.Tensor{"x": {Shape: c.shape, Data: random(r, 120, -2, 2)}}
+			same(t, run(t, c.model, in), run(t, after, in))
+		})
+	}
+	unknown := clone(images)
+	unknown.Graph.Input[0].Type.GetTensorType().Shape = nil
+	if n, err := rewrite.LowerBatchNorm(unknown); n != 0 || err != nil {
+		t.Errorf("replaced %d nodes of unknown rank (%v)", n, err)
 	}
 }
 
