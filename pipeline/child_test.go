@@ -22,6 +22,9 @@ import (
 
 const childVariable = "PLATEAU_TEST_CHILD"
 
+// childReady is what a child prints when the run begins. How long it takes to get there depends on the machine.
+const childReady = "ready"
+
 // runChild runs a document when this process is such a child.
 func runChild() bool {
 	args := strings.Split(os.Getenv(childVariable), "\n")
@@ -58,12 +61,30 @@ func childMain(file, storeDir, runDir string) error {
 			fmt.Println(e.Type, e.Stage)
 		}
 	})}
+	fmt.Println(childReady)
 	_, err = r.Run(context.Background(), p)
 	return err
 }
 
+// output keeps what a child prints, and closes ready when its run begins.
+type output struct {
+	text  strings.Builder
+	ready chan struct{}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	was := strings.Contains(o.text.String(), childReady)
+	o.text.Write(p)
+	if !was && strings.Contains(o.text.String(), childReady) {
+		close(o.ready)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string { return o.text.String() }
+
 // child starts a child on a document.
-func (b *bench) child(doc, runDir string) (*exec.Cmd, *strings.Builder) {
+func (b *bench) child(doc, runDir string) (*exec.Cmd, *output) {
 	b.t.Helper()
 	file := filepath.Join(b.t.TempDir(), "toy.yaml")
 	if err := os.WriteFile(file, []byte(doc), 0o666); err != nil {
@@ -75,7 +96,7 @@ func (b *bench) child(doc, runDir string) (*exec.Cmd, *strings.Builder) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), childVariable+"="+strings.Join([]string{file, b.store.Dir(), runDir}, "\n"))
-	out := &strings.Builder{}
+	out := &output{ready: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
@@ -120,11 +141,21 @@ func TestARunThatIsKilledContinuesToTheSameBytes(t *testing.T) {
 
 	b := newBench(t)
 	kills := 0
-	for delay := 2 * time.Millisecond; ; delay += 7 * time.Millisecond {
+	for delay := time.Millisecond; ; delay += delay/8 + time.Millisecond {
 		cmd, out := b.child(slowDocument, b.dir)
-		timer := time.AfterFunc(delay, func() { _ = cmd.Process.Kill() })
-		err := cmd.Wait()
-		timer.Stop()
+		exited := make(chan error, 1)
+		go func() { exited <- cmd.Wait() }()
+		var err error
+		select {
+		case <-out.ready:
+			select {
+			case <-time.After(delay):
+				_ = cmd.Process.Kill() // it may just have ended
+				err = <-exited
+			case err = <-exited:
+			}
+		case err = <-exited:
+		}
 		if err == nil {
 			break
 		}

@@ -86,6 +86,9 @@ func (x *execution) obtain(ctx context.Context, ps *PlannedStage, res *StageResu
 	res.Reason, res.Key = d.reason, d.key
 	if d.action == ActionReuse {
 		x.emit(event.Event{Type: event.StageReused, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
+		if err := st.RemoveStaleWork(d.key); err != nil {
+			return nil, false, err
+		}
 		return d.record, true, st.SetLatest(x.plan.Name, ps.ID, d.key)
 	}
 	x.emit(event.Event{Type: event.StageStarted, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})

@@ -31,9 +31,10 @@ var errInterrupted = errors.New("interrupted")
 
 // report tells people what went wrong and returns the exit code.
 func (a *app) report(ctx context.Context, err error) int {
-	if !a.started {
+	var usage *usageError
+	if !a.started && !errors.As(err, &usage) {
 		// cobra's own errors: unknown commands, flags and wrong arguments
-		err = &usageError{fmt.Errorf("%w\nsee plateau --help", err)}
+		err = usagef("%w\nsee plateau --help", err)
 	}
 	code := exitCode(ctx, err)
 	if code == exitInterrupted {

@@ -60,10 +60,10 @@ func loadSettings(flags *pflag.FlagSet) (settings, error) {
 	// from says where a value came from, for messages.
 	from := func(name string) string {
 		variable := "PLATEAU_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		switch _, env := os.LookupEnv(variable); {
+		switch {
 		case flags.Changed(name):
 			return "--" + name
-		case env:
+		case os.Getenv(variable) != "": // viper takes an empty variable for none
 			return variable
 		default:
 			return name + " in " + file

@@ -15,12 +15,12 @@ import (
 func printSummary(w io.Writer, r *pipeline.Result) {
 	var b strings.Builder
 	reused := 0
-	wide := 0
+	stages, wide := 0, 0 // widths of the names of stages, and of files and metrics
 	for _, s := range r.Stages {
 		if s.Cached {
 			reused++
 		}
-		wide = max(wide, len(s.ID))
+		stages = max(stages, len(s.ID))
 		for _, o := range s.Outputs {
 			wide = max(wide, len(filepath.Join(s.ID, filepath.Base(o.Path))))
 		}
@@ -37,9 +37,9 @@ func printSummary(w io.Writer, r *pipeline.Result) {
 		if s.Summary == "" {
 			continue
 		}
-		indent := strings.Repeat(" ", wide+4)
+		indent := strings.Repeat(" ", stages+4)
 		text := strings.ReplaceAll(strings.TrimRight(s.Summary, "\n"), "\n", "\n"+indent)
-		fmt.Fprintf(&b, "\n  %-*s  %s", wide, s.ID, text)
+		fmt.Fprintf(&b, "\n  %-*s  %s", stages, s.ID, text)
 	}
 	writeMetrics(&b, r, wide)
 	writeFiles(&b, r, wide)

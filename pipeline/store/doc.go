@@ -12,7 +12,7 @@
 //	scratch/KEY/checkpoint/          the stage's own folder for checkpoints; kept until the stage has finished
 //	scratch/KEY/outputs/             what the stage is writing now; emptied whenever the stage starts
 //	corrupt/NAME                     objects and records whose bytes were not what they should be, set aside
-//	tmp/                             files being written; may be emptied when no process uses the store
+//	tmp/                             files being written; those older than a day are removed by whoever opens the store
 //
 // A record and a latest file hold one JSON object, {"checksum": "sha256:...", "body": {...}}: the checksum is that
 // of the body's JSON without insignificant white space. The body of a record is a [Record].

@@ -78,7 +78,21 @@ func (s *Store) open() error {
 	}
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
+	s.removeOldTemporaries()
 	return nil
+}
+
+// removeOldTemporaries clears what killed processes were writing. Nobody writes one file for a day.
+func (s *Store) removeOldTemporaries() {
+	entries, err := os.ReadDir(s.path("tmp"))
+	if err != nil {
+		return // litter does no harm
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.Remove(s.path("tmp", e.Name()))
+		}
+	}
 }
 
 // create lays out a new store. It refuses a folder that already holds other things, because a mistyped --store would

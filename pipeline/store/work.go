@@ -18,7 +18,7 @@ const lockPoll = 100 * time.Millisecond
 // Lock takes the lock of key, so that one process at a time computes it. When another holds it, waiting is called once (nil
 // is allowed) and Lock waits until it is free or ctx is done. The lock ends with unlock, or with the process.
 func (s *Store) Lock(ctx context.Context, key string, waiting func()) (unlock func(), err error) {
-	l := flock.New(s.path("locks", key+".lock"))
+	l := flock.New(s.lockPath(key))
 	ok, err := l.TryLock()
 	if err == nil && !ok {
 		if waiting != nil {
@@ -32,6 +32,8 @@ func (s *Store) Lock(ctx context.Context, key string, waiting func()) (unlock fu
 	// The file stays: were it removed, a process that waits on it and one that makes it anew would both hold "the" lock.
 	return func() { _ = l.Close() }, nil
 }
+
+func (s *Store) lockPath(key string) string { return s.path("locks", key+".lock") }
 
 // Work is the place where a stage is computed.
 type Work struct {
@@ -65,6 +67,25 @@ func (w *Work) Remove() error {
 		return fmt.Errorf("removing the scratch folder %s: %w", w.dir, err)
 	}
 	return nil
+}
+
+// RemoveStaleWork removes the scratch folders of a key that has been recorded: a process that was killed right after it had
+// written the record leaves them. They stay when another process holds the key's lock.
+func (s *Store) RemoveStaleWork(key string) error {
+	dir := s.path("scratch", key)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l := flock.New(s.lockPath(key))
+	ok, err := l.TryLock()
+	if err != nil {
+		return fmt.Errorf("locking stage key %s in the store: %w", key, err)
+	}
+	defer func() { _ = l.Close() }() // it holds no data
+	if !ok {
+		return nil
+	}
+	return (&Work{dir: dir}).Remove()
 }
 
 // HasCheckpoint says whether an earlier, unfinished computation of key left something to continue from.

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
+	"github.com/plateau-nas/plateau/runtime"
+)
+
+// In scripts, "plateau" is the real command line, and "toy" is the same with the small stage kinds of pipelinetest.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"plateau": main,
+		"toy": func() {
+			os.Exit(execute(&app{
+				args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr,
+				registry: func(runtime.Opener) (*pipeline.Registry, error) { return pipelinetest.Registry() },
+			}))
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, ".home")
+			e.Setenv("HOME", home)
+			e.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+			e.Setenv("PLATEAU_STORE", filepath.Join(e.WorkDir, "store"))
+			return os.MkdirAll(home, 0o777)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "waitfor": waitFor},
+	})
+}
+
+// exits checks a command's exit code: "exits 2 toy validate x.yaml". The output of the command is matched by grepping the
+// files exits.stdout and exits.stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("exits.stdout"), []byte(ts.ReadFile("stdout")), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs("exits.stderr"), []byte(ts.ReadFile("stderr")), 0o666))
+}
+
+// waitFor waits until a file holds a text.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitfor FILE TEXT")
+	}
+	for range 500 {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(data), args[1]) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("%s never held %q", args[0], args[1])
+}
