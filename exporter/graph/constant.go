@@ -20,6 +20,12 @@ func (g *Graph) Scalar(v float32) *Value { return g.Floats([]float32{v}) }
 
 // Fill returns a float32 constant of the given shape whose elements all are v.
 func (g *Graph) Fill(v float32, shape ...int) *Value {
+	for _, d := range shape {
+		if d < 0 {
+			g.fail("Fill", "the shape %v has a negative dimension", shape)
+			return g.dummy(Float32, shape)
+		}
+	}
 	data := make([]float32, size(shape))
 	for i := range data {
 		data[i] = v

@@ -16,7 +16,7 @@ func If(cond *Value, then, otherwise func() []*Value) []*Value {
 	a, b := g.body("then_branch", then), g.body("else_branch", otherwise)
 	if len(a.Results) != len(b.Results) || len(a.Results) == 0 {
 		g.fail("If", "the branches have %d and %d results", len(a.Results), len(b.Results))
-		return nil
+		return g.dummies(max(len(a.Results), len(b.Results), 1))
 	}
 	specs := make([]spec, len(a.Results))
 	for i, v := range a.Results {
@@ -34,9 +34,18 @@ func Switch(index *Value, branches ...func() []*Value) []*Value {
 	g := graphOf(index)
 	if len(branches) == 0 || index.dtype != Int64 || index.Size() != 1 {
 		g.fail("Switch", "wants one int64 index and at least one branch, has %v%v and %d", index.dtype, index.shape, len(branches))
-		return nil
+		return g.dummies(1)
 	}
 	return switchRange(index, 0, branches)
+}
+
+// dummies stand in for results whose shapes are not known.
+func (g *Graph) dummies(n int) []*Value {
+	out := make([]*Value, n)
+	for i := range out {
+		out[i] = g.dummy(Float32, []int{1})
+	}
+	return out
 }
 
 func switchRange(index *Value, first int, branches []func() []*Value) []*Value {

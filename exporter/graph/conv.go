@@ -1,5 +1,7 @@
 package graph
 
+import "slices"
+
 // ConvConfig are the settings of Conv and ConvTranspose. The zero value is stride 1, no padding, no dilation, one
 // group.
 type ConvConfig struct {
@@ -50,8 +52,8 @@ func (c ConvConfig) attrs(kernel []int) Attributes {
 func Conv(x, w, bias *Value, c ConvConfig) *Value {
 	g := graphOf(x)
 	c = c.normal()
-	if len(x.shape) != 4 || len(w.shape) != 4 {
-		g.fail("Conv", "wants x [N, C, H, W] and w [M, C/groups, KH, KW], has %v and %v", x.shape, w.shape)
+	if len(x.shape) != 4 || len(w.shape) != 4 || slices.Min(c.Pad[:]) < 0 {
+		g.fail("Conv", "wants x [N, C, H, W], w [M, C/groups, KH, KW] and padding of 0 or more, has %v, %v and %v", x.shape, w.shape, c.Pad)
 		return g.dummy(Float32, []int{1, 1, 1, 1})
 	}
 	if x.shape[1] != w.shape[1]*c.Groups || w.shape[0]%c.Groups != 0 {
@@ -81,7 +83,7 @@ func Conv(x, w, bias *Value, c ConvConfig) *Value {
 func ConvTranspose(x, w *Value, c ConvConfig) *Value {
 	g := graphOf(x)
 	c = c.normal()
-	if len(x.shape) != 4 || len(w.shape) != 4 || x.shape[1] != w.shape[0] || w.shape[0]%c.Groups != 0 {
+	if len(x.shape) != 4 || len(w.shape) != 4 || x.shape[1] != w.shape[0] || w.shape[0]%c.Groups != 0 || slices.Min(c.Pad[:]) < 0 {
 		g.fail("ConvTranspose", "wants x [N, M, H, W] and w [M, C/groups, KH, KW], has %v and %v in %d groups", x.shape, w.shape, c.Groups)
 		return g.dummy(Float32, []int{1, 1, 1, 1})
 	}
@@ -131,7 +133,7 @@ func pool(op string, x *Value, c PoolConfig, indices bool, extra ...Attribute) [
 	for i := range 2 {
 		c.Stride[i] = max(c.Stride[i], 1)
 		room := x.shape[2+i] + c.Pad[i] + c.Pad[i+2] - c.Kernel[i]
-		if c.Kernel[i] <= 0 || room < 0 || c.Pad[i] >= c.Kernel[i] || c.Pad[i+2] >= c.Kernel[i] {
+		if c.Kernel[i] <= 0 || room < 0 || max(c.Pad[i], c.Pad[i+2]) >= c.Kernel[i] || min(c.Pad[i], c.Pad[i+2]) < 0 {
 			g.fail(op, "the kernel %v with padding %v does not fit the input %v", c.Kernel, c.Pad, x.shape)
 		}
 		out[2+i] = room/c.Stride[i] + 1

@@ -74,8 +74,11 @@ func Max(a, b *Value) *Value { return binary("Max", a, b, 0) }
 // Min returns the elementwise minimum, broadcast.
 func Min(a, b *Value) *Value { return binary("Min", a, b, 0) }
 
-// Sum returns the elementwise sum of values of one shape; the sum of one value is that value.
+// Sum returns the elementwise sum of values of one shape; the sum of one value is that value, that of none is nil.
 func Sum(xs ...*Value) *Value {
+	if len(xs) == 0 {
+		return nil
+	}
 	if len(xs) == 1 {
 		return xs[0]
 	}
@@ -155,7 +158,8 @@ func Where(cond, a, b *Value) *Value {
 	return g.node("Where", []*Value{cond, a, b}, nil, nil, []spec{{a.dtype, shape}}, true)[0]
 }
 
-// axis resolves a negative axis and checks its range.
+// axis resolves a negative axis and checks its range; the result is not negative, and an index of the shape unless
+// that is empty.
 func (v *Value) axis(op string, axis int) int {
 	a := axis
 	if a < 0 {

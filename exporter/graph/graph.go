@@ -250,6 +250,9 @@ func (g *Graph) newValue(b *Block, dtype DType, shape []int) *Value {
 // dummy stands in for the result of a failed call, so that callers need no checks.
 func (g *Graph) dummy(dtype DType, shape []int) *Value {
 	v := g.newValue(g.root, dtype, shape)
+	for i, d := range v.shape {
+		v.shape[i] = max(d, 0)
+	}
 	v.name = "error"
 	return v
 }

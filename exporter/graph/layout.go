@@ -17,8 +17,8 @@ func Reshape(x *Value, shape ...int) *Value {
 			known *= d
 		}
 	}
-	if hole >= 0 && known > 0 {
-		out[hole] = x.Size() / known
+	if hole >= 0 {
+		out[hole] = x.Size() / max(known, 1)
 	}
 	if size(out) != x.Size() {
 		g.fail("Reshape", "%v has %d elements, %v wants %d", x.shape, x.Size(), shape, size(out))
@@ -42,8 +42,8 @@ func Flatten(x *Value, axis int) *Value {
 func Transpose(x *Value, perm ...int) *Value {
 	g := graphOf(x)
 	sorted := slices.Sorted(slices.Values(perm))
-	out := make([]int, len(perm))
-	for i := range perm {
+	out := make([]int, len(x.shape))
+	for i := range out {
 		if len(perm) != len(x.shape) || sorted[i] != i {
 			g.fail("Transpose", "%v is not a permutation of the dimensions of %v", perm, x.shape)
 			return g.dummy(x.dtype, x.shape)
@@ -56,14 +56,20 @@ func Transpose(x *Value, perm ...int) *Value {
 	return g.node("Transpose", []*Value{x}, Attributes{{"perm", slices.Clone(perm)}}, nil, []spec{{x.dtype, out}}, true)[0]
 }
 
-// Concat joins values along an axis; the other dimensions are equal.
+// Concat joins values along an axis; the other dimensions are equal. One value is returned as it is; of none nil.
 func Concat(axis int, xs ...*Value) *Value {
+	if len(xs) == 0 {
+		return nil
+	}
 	if len(xs) == 1 {
 		return xs[0]
 	}
 	g := graphOf(xs...)
 	a := xs[0].axis("Concat", axis)
 	out := slices.Clone(xs[0].shape)
+	if len(out) == 0 {
+		return g.dummy(xs[0].dtype, out)
+	}
 	for _, x := range xs[1:] {
 		same := len(x.shape) == len(out) && x.dtype == xs[0].dtype
 		for i := 0; same && i < len(out); i++ {
@@ -82,16 +88,19 @@ func Concat(axis int, xs ...*Value) *Value {
 func Split(x *Value, axis int, sizes ...int) []*Value {
 	g := graphOf(x)
 	a := x.axis("Split", axis)
-	total := 0
+	total, negative := 0, false
 	specs := make([]spec, len(sizes))
 	for i, n := range sizes {
 		sh := slices.Clone(x.shape)
-		sh[a] = n
+		if len(sh) > 0 {
+			sh[a] = n
+		}
 		specs[i] = spec{x.dtype, sh}
 		total += n
+		negative = negative || n < 0
 	}
-	if total != x.shape[a] {
-		g.fail("Split", "the parts %v add up to %d, axis %d of %v has %d", sizes, total, a, x.shape, x.shape[a])
+	if negative || len(x.shape) > 0 && total != x.shape[a] {
+		g.fail("Split", "the parts %v do not add up to axis %d of %v", sizes, a, x.shape)
 	}
 	if len(sizes) == 1 {
 		return []*Value{x}
@@ -112,6 +121,9 @@ func Slice(x *Value, ranges ...Range) *Value {
 	var starts, ends, axes, steps []int
 	for _, r := range ranges {
 		a := x.axis("Slice", r.Axis)
+		if len(x.shape) == 0 {
+			return g.dummy(x.dtype, x.shape)
+		}
 		end := r.End
 		if end <= 0 {
 			end += x.shape[a]
@@ -157,7 +169,8 @@ func SliceOf(n *Node) ([]Range, bool) {
 // Pad surrounds x with a constant: before[i] elements before and after[i] after dimension i.
 func Pad(x *Value, before, after []int, value float32) *Value {
 	g := graphOf(x)
-	if len(before) != len(x.shape) || len(after) != len(x.shape) || slices.Min(before) < 0 || slices.Min(after) < 0 {
+	negative := func(n int) bool { return n < 0 }
+	if len(before) != len(x.shape) || len(after) != len(x.shape) || slices.ContainsFunc(before, negative) || slices.ContainsFunc(after, negative) || x.dtype != Float32 {
 		g.fail("Pad", "the padding %v, %v does not fit %v", before, after, x.shape)
 		return g.dummy(x.dtype, x.shape)
 	}
@@ -186,8 +199,8 @@ func Expand(x *Value, shape ...int) *Value {
 // OneHot returns float32 rows of length depth, 1 at the index and 0 elsewhere: indices [N] int64 give [N, depth].
 func OneHot(indices *Value, depth int) *Value {
 	g := graphOf(indices)
-	if indices.dtype != Int64 {
-		g.fail("OneHot", "the indices are %v, not int64", indices.dtype)
+	if indices.dtype != Int64 || depth < 1 {
+		g.fail("OneHot", "wants int64 indices and a depth of 1 or more, has %v and %d", indices.dtype, depth)
 	}
 	out := append(slices.Clone(indices.shape), depth)
 	return g.node("OneHot", []*Value{indices, g.Int(depth), g.Floats([]float32{0, 1}, 2)}, Attributes{{"axis", -1}}, nil, []spec{{Float32, out}}, true)[0]
@@ -197,6 +210,9 @@ func OneHot(indices *Value, depth int) *Value {
 func ArgMax(x *Value, axis int) *Value {
 	g := graphOf(x)
 	a := x.axis("ArgMax", axis)
+	if len(x.shape) == 0 {
+		return g.dummy(Int64, nil)
+	}
 	out := slices.Delete(slices.Clone(x.shape), a, a+1)
 	return g.node("ArgMax", []*Value{x}, Attributes{{"axis", a}, {"keepdims", 0}}, nil, []spec{{Int64, out}}, true)[0]
 }
@@ -207,6 +223,9 @@ func Gather(x, index *Value, axis int) *Value {
 	a := x.axis("Gather", axis)
 	if index.dtype != Int64 {
 		g.fail("Gather", "the index is %v, not int64", index.dtype)
+	}
+	if len(x.shape) == 0 {
+		return g.dummy(x.dtype, index.shape)
 	}
 	out := slices.Concat(x.shape[:a], index.shape, x.shape[a+1:])
 	return g.node("Gather", []*Value{x, index}, Attributes{{"axis", a}}, nil, []spec{{x.dtype, out}}, true)[0]

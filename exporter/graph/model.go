@@ -107,8 +107,7 @@ func nodeProtos(b *Block, live map[*Node]bool, private *statistics) ([]*onnx.Nod
 				p.Input = append(p.Input, v.name)
 			}
 		}
-		if names, first, ok := private.inputs(n); ok {
-			out = append(out, first...)
+		if names, ok := private.names[n]; ok {
 			copy(p.Input[3:], names[:])
 		}
 		for _, v := range n.Outputs {

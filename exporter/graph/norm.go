@@ -1,11 +1,5 @@
 package graph
 
-import (
-	"slices"
-
-	"github.com/plateau-nas/plateau/exporter/onnx"
-)
-
 // DefaultEpsilon is added to variances in batch normalization; the default of PyTorch and of ONNX.
 const DefaultEpsilon = 1e-5
 
@@ -32,7 +26,11 @@ func BatchNormTrain(x, scale, bias, runningMean, runningVar *Value, epsilon, mom
 		d := g.dummy(Float32, []int{1})
 		return g.dummy(Float32, x.shape), d, d
 	}
-	out := g.batchStatisticsNorm(x, scale, bias, epsilon)
+	// Model gives the node private memory in place of its last two inputs, see statistics.go.
+	c := []int{x.shape[1]}
+	none := g.Fill(0, c...)
+	out := g.node("BatchNormalization", []*Value{x, scale, bias, none, none},
+		Attributes{{"epsilon", epsilon}, {"momentum", float32(0)}, {"training_mode", 1}}, nil, []spec{{Float32, x.shape}, {Float32, c}, {Float32, c}}, true)
 	mean, variance = out[1], out[2]
 	if momentum != 0 {
 		blend := func(old, batch *Value) *Value {
@@ -41,33 +39,6 @@ func BatchNormTrain(x, scale, bias, runningMean, runningVar *Value, epsilon, mom
 		mean, variance = blend(runningMean, mean), blend(runningVar, variance)
 	}
 	return out[0], mean, variance
-}
-
-// batchStatisticsNorm appends the BatchNormalization node of BatchNormTrain. Its inputs for the running statistics
-// count for nothing, but they must not be constants or values that anything else reads: ONNX Runtime writes the outputs
-// for the running statistics into the memory of these inputs (its kernels declare them as aliases), even into
-// that of an initializer. So each node gets two vectors of its own, which are elements of x.
-func (g *Graph) batchStatisticsNorm(x, scale, bias *Value, epsilon float32) []*Value {
-	attrs := Attributes{{"epsilon", epsilon}, {"momentum", float32(0)}, {"training_mode", 1}}
-	key := nodeKey("BatchNormalization", []*Value{x, scale, bias}, slices.Clone(attrs))
-	if n := g.equal(key); n != nil {
-		return n.Outputs
-	}
-	channels := x.shape[1]
-	index := make([]int64, 4*channels)
-	for i := range channels {
-		index[4*i+1] = int64(i)
-	}
-	first := g.constant(Int64, []int{channels, 4}, onnx.NewInt64("", []int64{int64(channels), 4}, index))
-	own := func() *Value {
-		return g.node("GatherND", []*Value{x, first}, nil, nil, []spec{{Float32, []int{channels}}}, false)[0]
-	}
-	c := []int{channels}
-	out := g.node("BatchNormalization", []*Value{x, scale, bias, own(), own()}, attrs, nil, []spec{{Float32, x.shape}, {Float32, c}, {Float32, c}}, false)
-	if g.err == nil {
-		g.block.seen[key] = out[0].node
-	}
-	return out
 }
 
 func checkChannels(x *Value, vs ...*Value) bool {

@@ -11,7 +11,8 @@ import (
 // ones: its second and third output are the memory of its fourth and fifth input, whatever else reads them. Two
 // normalizations that are given one constant of zeros, as hash-consing and the runtime's own merging of equal
 // nodes would have it, then overwrite each other's statistics. So every such node gets private memory when the
-// model is written: its part of one vector of zeros that the runtime cannot compute in advance.
+// model is written: its part of one vector of zeros that the runtime cannot compute in advance. The builder gives these
+// nodes momentum 0, so that what the memory held before does not count.
 
 // statistics hands out private inputs to the batch normalizations of a model.
 type statistics struct {
@@ -39,20 +40,6 @@ func (s *statistics) collect(b *Block, live map[*Node]bool) {
 			s.collect(body.Block, live)
 		}
 	}
-}
-
-// inputs returns the names that replace inputs 3 and 4 of a node, and the nodes that compute them, if the node is
-// a training normalization. With a momentum of 0 the old statistics do not count and zeros do.
-func (s *statistics) inputs(n *Node) (names [2]string, before []*onnx.NodeProto, ok bool) {
-	names, ok = s.names[n]
-	if !ok || n.Attrs.Float("momentum", 0.9) == 0 {
-		return names, nil, ok
-	}
-	for i, part := range names {
-		names[i] = part + "/old"
-		before = append(before, &onnx.NodeProto{OpType: "Add", Name: names[i], Input: []string{n.Inputs[3+i].name, part}, Output: []string{names[i]}})
-	}
-	return names, before, true
 }
 
 // emit returns the nodes and constants that make the vector of zeros: a corner of an input, times zero, expanded and
