@@ -1,7 +1,9 @@
 package evaluate
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -73,43 +75,35 @@ func DefaultSettings() Settings {
 	}
 }
 
-// Validate implements pipeline.Validator.
+// Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
-	wrong := func(path, format string, args ...any) error {
-		return &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)}
-	}
-	switch {
-	case !slices.Contains([]string{"test", "valid", "train"}, s.Split):
-		return wrong("split", "%q is no split; use test, valid or train", s.Split)
-	case s.Batch < 1:
-		return wrong("batch", "%d images a run; use 1 or more", s.Batch)
-	case s.LatencyRuns < 0:
-		return wrong("latency_runs", "%d runs; use 0 or more", s.LatencyRuns)
-	case s.LatencyWarmUp < 0:
-		return wrong("latency_warm_up", "%d runs; use 0 or more", s.LatencyWarmUp)
-	}
-	if err := oneOf("input", s.Input, InputAuto, InputPixels, InputUnit, InputNormalized, InputCustom); err != nil {
-		return err
-	}
-	if err := oneOf("layout", s.Layout, LayoutAuto, LayoutNCHW, LayoutNHWC); err != nil {
-		return err
-	}
-	if err := oneOf("scores", s.Scores, ScoresAuto, ScoresLogits, ScoresProbabilities); err != nil {
-		return err
-	}
-	if s.Input != InputCustom && (len(s.Mean) > 0 || len(s.Std) > 0 || s.Scale != 1) {
-		return wrong("input", "scale, mean and std are used with input custom only, and input is %s", s.Input)
-	}
-	if !(s.Scale != 0) {
-		return wrong("scale", "0 would make all images equal")
-	}
-	for _, v := range s.Std {
-		if !(v > 0) {
-			return wrong("std", "%v is not a number above 0", v)
+	var errs []error
+	check := func(ok bool, path, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)})
 		}
 	}
-	return nil
+	check(slices.Contains([]string{"test", "valid", "train"}, s.Split), "split", "%q is no split; use test, valid or train", s.Split)
+	check(s.Batch >= 1, "batch", "%d images a run; use 1 or more", s.Batch)
+	check(s.LatencyRuns >= 0, "latency_runs", "%d runs; use 0 or more", s.LatencyRuns)
+	check(s.LatencyWarmUp >= 0, "latency_warm_up", "%d runs; use 0 or more", s.LatencyWarmUp)
+	errs = append(errs,
+		oneOf("input", s.Input, InputAuto, InputPixels, InputUnit, InputNormalized, InputCustom),
+		oneOf("layout", s.Layout, LayoutAuto, LayoutNCHW, LayoutNHWC),
+		oneOf("scores", s.Scores, ScoresAuto, ScoresLogits, ScoresProbabilities))
+	unused := s.Input != InputCustom && (len(s.Mean) > 0 || len(s.Std) > 0 || s.Scale != 1)
+	check(!unused, "input", "scale, mean and std are used with input custom only, and input is %s", s.Input)
+	check(finite(s.Scale) && s.Scale != 0, "scale", "%v is not a number other than 0", s.Scale)
+	for _, v := range s.Mean {
+		check(finite(v), "mean", "%v is not a number", v)
+	}
+	for _, v := range s.Std {
+		check(finite(v) && v > 0, "std", "%v is not a number above 0", v)
+	}
+	return errors.Join(errs...)
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func oneOf[T ~string](path string, value T, allowed ...T) error {
 	if slices.Contains(allowed, value) {
@@ -127,7 +121,7 @@ type Options struct {
 	Settings
 	// Dataset names the data set in the result.
 	Dataset string
-	// Mean and Std are those of the data set, of pixel / 255, by channel. They are used with InputNormalized when the
+	// DataMean and DataStd are those of the data set, of pixel / 255, by channel. They are used with InputNormalized when the
 	// model does not bring its own.
 	DataMean, DataStd []float32
 	// Progress, when set, is called after each run with the number of images done.

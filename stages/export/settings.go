@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -20,15 +21,16 @@ func DefaultSettings() Settings {
 	return Settings{Input: evaluate.InputPixels, Batch: 64}
 }
 
-// Validate implements pipeline.Validator.
+// Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
+	var errs []error
 	switch s.Input {
 	case evaluate.InputPixels, evaluate.InputUnit, evaluate.InputNormalized:
 	default:
-		return &pipeline.SettingError{Path: "input", Err: fmt.Errorf("%q is not known; use pixels, unit or normalized", s.Input)}
+		errs = append(errs, &pipeline.SettingError{Path: "input", Err: fmt.Errorf("%q is not known; use pixels, unit or normalized", s.Input)})
 	}
 	if s.Batch < 2 {
-		return &pipeline.SettingError{Path: "batch", Err: fmt.Errorf("%d images; use 2 or more", s.Batch)}
+		errs = append(errs, &pipeline.SettingError{Path: "batch", Err: fmt.Errorf("%d images; use 2 or more", s.Batch)})
 	}
-	return nil
+	return errors.Join(errs...)
 }
