@@ -5,6 +5,8 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/evaluate"
+	"github.com/plateau-nas/plateau/stages/export"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/search"
@@ -21,6 +23,8 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		search.Kind(open),
 		neighborhood.Kind(open),
 		train.Kind(open),
+		export.Kind(open),
+		evaluate.Kind(open),
 		report.Kind(),
 	)
 }
