@@ -65,7 +65,7 @@ func NewTerminal(w io.Writer, o TerminalOptions) *Terminal {
 func (t *Terminal) loop() {
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
-	last := t.o.Now()
+	var last time.Time
 	for {
 		select {
 		case <-t.stop:
@@ -213,6 +213,9 @@ func firstLine(s string) string {
 // nameWidth is the column in which stage names are padded; longer names push the rest to the right.
 const nameWidth = 12
 
+// minWidth is the least that lines are cut to.
+const minWidth = nameWidth + 7
+
 // endLine is the line of a stage that is over.
 func (t *Terminal) endLine(mark string, s style, stage, time, text string) string {
 	rest := strings.TrimSpace(pad(time, 6) + "  " + text)
@@ -220,13 +223,13 @@ func (t *Terminal) endLine(mark string, s style, stage, time, text string) strin
 		rest = text
 	}
 	head := pad(stage, nameWidth)
-	room := max(t.o.Width()-1, 20) - len("x ") - max(len(stage), nameWidth) - 1
+	room := max(t.o.Width()-1, minWidth) - len("x ") - max(len(stage), nameWidth) - 1
 	return t.paint(s, mark) + " " + t.paint(bold, head) + " " + cut(rest, room)
 }
 
 // liveLines are the lines at the bottom: one or two a running stage.
 func (t *Terminal) liveLines() []string {
-	width := max(t.o.Width()-1, 20)
+	width := max(t.o.Width()-1, minWidth)
 	var out []string
 	for _, s := range t.running {
 		out = append(out, t.barLine(s, width))
@@ -243,8 +246,9 @@ func (t *Terminal) liveLines() []string {
 // barLine is the first line of a running stage: "> search  warm-up  epoch 3/20  [####....]  12.3 steps/s  2m10s left".
 func (t *Terminal) barLine(s *runningStage, width int) string {
 	now := t.o.Now()
-	head := t.paint(cyan, t.mark("▸", ">")) + " " + t.paint(bold, pad(s.id, nameWidth)) + " "
-	room := width - len("x ") - max(len(s.id), nameWidth) - 1
+	name := cut(s.id, max(width/3, nameWidth))
+	head := t.paint(cyan, t.mark("▸", ">")) + " " + t.paint(bold, pad(name, nameWidth)) + " "
+	room := width - len("x ") - max(len(name), nameWidth) - 1
 	elapsed := FormatSeconds(max(now.Sub(s.started).Seconds(), 0))
 	p := s.progress
 	if p == nil {
