@@ -122,8 +122,8 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := failure(checks); err != nil {
 		return err
 	}
-	job.Summary(fmt.Sprintf("model.onnx: %s %v in, %s out, test accuracy %.2f%%, %d checks passed",
-		supernet.Images, m.Graph.Input[0].Shape(), s.output(), 100*a.test.Top1, len(checks.Checks)))
+	job.Summary(fmt.Sprintf("model.onnx: %s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%%, %d checks passed",
+		supernet.Images, network.Image[0], network.Image[1], network.Image[2], s.output(), 100*a.test.Top1, len(checks.Checks)))
 	return nil
 }
 
