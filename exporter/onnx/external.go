@@ -51,8 +51,23 @@ func moveExternal(m *ModelProto, dataPath string) (*ModelProto, error) {
 	return out, err
 }
 
-func loadExternal(m *ModelProto, dir string) error {
-	for _, t := range m.GetGraph().GetInitializer() {
+// loadExternal brings in the external tensors of a graph: its initializers and those in the attributes of its nodes,
+// subgraphs included.
+func loadExternal(g *GraphProto, dir string) error {
+	tensors := g.GetInitializer()
+	for _, n := range g.GetNode() {
+		for _, a := range n.GetAttribute() {
+			if a.GetT() != nil {
+				tensors = append(tensors[:len(tensors):len(tensors)], a.GetT())
+			}
+			for _, sub := range append([]*GraphProto{a.GetG()}, a.GetGraphs()...) {
+				if err := loadExternal(sub, dir); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, t := range tensors {
 		if t.GetDataLocation() != TensorProto_EXTERNAL {
 			continue
 		}
@@ -71,10 +86,15 @@ func readExternal(t *TensorProto, dir string) ([]byte, error) {
 		entry[e.GetKey()] = e.GetValue()
 	}
 	location := entry["location"]
-	// A model comes from outside: it must not make us read files elsewhere.
+	// A model comes from outside: it must not make us read files elsewhere, through a symbolic link neither.
 	if !filepath.IsLocal(location) {
 		return nil, fmt.Errorf("location %q is not a path below the model's folder", location)
 	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	number := func(key string) (int64, error) {
 		if entry[key] == "" {
 			return 0, nil
@@ -93,15 +113,18 @@ func readExternal(t *TensorProto, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(filepath.Join(dir, location))
+	info, err := root.Stat(location)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", location)
+	}
+	f, err := root.Open(location)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	if entry["length"] == "" {
 		length = info.Size() - offset
 	}

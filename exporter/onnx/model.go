@@ -60,7 +60,7 @@ func Load(path string) (*ModelProto, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
-	if err := loadExternal(m, filepath.Dir(path)); err != nil {
+	if err := loadExternal(m.GetGraph(), filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
 	return m, nil

@@ -78,6 +78,9 @@ func (t *TensorProto) check(want TensorProto_DataType, width, typed int) (int, e
 	if got := TensorProto_DataType(t.GetDataType()); got != want {
 		return 0, fmt.Errorf("tensor %q holds %v, not %v", t.GetName(), got, want)
 	}
+	if t.GetDataLocation() == TensorProto_EXTERNAL {
+		return 0, fmt.Errorf("tensor %q is in another file; use Load instead of Decode", t.GetName())
+	}
 	n, err := t.Count()
 	if err != nil {
 		return 0, err
