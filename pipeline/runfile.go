@@ -96,7 +96,11 @@ func (x *execution) writeRunFile(now bool) error {
 	if err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
 	}
-	if err := fsx.WriteFile(x.dir.tmp(), x.dir.join("run.json"), append(text, '\n'), 0o644); err != nil {
+	write := fsx.WriteHint
+	if now {
+		write = fsx.WriteFile
+	}
+	if err := write(x.dir.tmp(), x.dir.join("run.json"), append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
 	}
 	return nil

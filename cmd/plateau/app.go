@@ -85,6 +85,24 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	return root
 }
 
+// group makes cmd a command that only has subcommands: without one it prints its help, with an unknown one it fails. (cobra
+// alone would print the help and succeed.)
+func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(subcommands...)
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		names := make([]string, len(subcommands))
+		for i, s := range subcommands {
+			names[i] = s.Name()
+		}
+		return usagef("there is no command %q in %s; %s", args[0], cmd.CommandPath(), pipeline.Suggest(args[0], "commands", names))
+	}
+	return cmd
+}
+
 // kinds returns the stage kinds.
 func (a *app) kinds() (*pipeline.Registry, error) {
 	reg, err := a.registry(a.openRuntime)

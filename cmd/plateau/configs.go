@@ -14,10 +14,8 @@ func newConfigsCommand(a *app) *cobra.Command {
 		Use:     "configs",
 		Short:   "List and show the shipped documents",
 		Example: "  plateau configs list\n  plateau configs show quickstart > mine.yaml",
-		Args:    cobra.NoArgs,
 	}
-	cmd.AddCommand(newConfigsListCommand(a), newConfigsShowCommand(a))
-	return cmd
+	return group(cmd, newConfigsListCommand(a), newConfigsShowCommand(a))
 }
 
 func newConfigsListCommand(a *app) *cobra.Command {

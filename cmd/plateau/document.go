@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/plateau-nas/plateau/configs"
 	"github.com/plateau-nas/plateau/pipeline"
 )
@@ -49,4 +51,12 @@ func openDocument(arg string) (*pipeline.Document, error) {
 func looksLikePath(arg string) bool {
 	ext := filepath.Ext(arg)
 	return strings.ContainsAny(arg, `/\`) || ext == ".yaml" || ext == ".yml"
+}
+
+// completeDocument lets the shell complete the names of shipped documents, and YAML files.
+func completeDocument(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return configs.Names(), cobra.ShellCompDirectiveDefault
 }

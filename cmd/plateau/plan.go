@@ -21,8 +21,9 @@ func newPlanCommand(a *app) *cobra.Command {
 		Long: strings.TrimSpace(`
 Checks a document and says for each stage whether a run would compute it, continue it from a checkpoint or
 reuse its stored result, and why.`),
-		Example: "  plateau plan quickstart\n  plateau plan mine.yaml --format mermaid",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  plateau plan quickstart\n  plateau plan mine.yaml --format mermaid",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeDocument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				format = "json"

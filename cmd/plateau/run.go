@@ -53,7 +53,8 @@ was interrupted continues from its last checkpoint.`),
   plateau run quickstart
   plateau run cifar10 --set data.path=cifar-10-binary.tar.gz --set search.epochs=30
   plateau run mine.yaml --run-dir runs/mine-2 --json`, "\n"),
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeDocument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.dryRun {
 				return a.printPlan(cmd.Context(), args[0], f.documentFlags, map[bool]string{false: "text", true: "json"}[f.json])

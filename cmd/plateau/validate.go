@@ -19,8 +19,9 @@ func newValidateCommand(a *app) *cobra.Command {
 		Long: strings.TrimSpace(`
 Checks every key, kind, input and setting of a document, and lists all mistakes with their places. Files that
 settings name are not read; plateau plan does that.`),
-		Example: "  plateau validate mine.yaml\n  plateau validate quickstart --set train.epochs=3",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  plateau validate mine.yaml\n  plateau validate quickstart --set train.epochs=3",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeDocument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			reg, err := a.kinds()
 			if err != nil {

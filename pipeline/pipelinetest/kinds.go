@@ -200,11 +200,11 @@ func (s *ReportSettings) Run(_ context.Context, job *pipeline.Job) error {
 
 // FailSettings are the settings of the kind fail.
 type FailSettings struct {
-	How string `yaml:"how" enum:"error,panic,nothing,hang,flaky" doc:"What goes wrong."`
+	How string `yaml:"how" enum:"error,panic,nothing,hang,stubborn,flaky" doc:"What goes wrong."`
 }
 
-// Fail is a kind that goes wrong. "nothing" forgets its output, "hang" waits until it is cancelled, "flaky" writes other
-// bytes each time.
+// Fail is a kind that goes wrong. "nothing" forgets its output, "hang" waits until it is cancelled, "stubborn" does not even
+// stop then, "flaky" writes other bytes each time.
 func Fail() pipeline.Kind {
 	return pipeline.Kind{
 		Name: "fail", Version: 1, Doc: "Goes wrong.",
@@ -224,6 +224,9 @@ func (s *FailSettings) Run(ctx context.Context, job *pipeline.Job) error {
 		job.Progress(event.Progress{Phase: "hang", Unit: "hour"})
 		<-ctx.Done()
 		return ctx.Err()
+	case "stubborn":
+		job.Progress(event.Progress{Phase: "hang", Unit: "hour"})
+		select {}
 	case "flaky":
 		return os.WriteFile(job.Output("extra"), fmt.Appendln(nil, time.Now().UnixNano()), 0o666)
 	}

@@ -69,7 +69,7 @@ func (s *Store) PutRecord(r *Record) error {
 			return fmt.Errorf("recording stage %s: output %s, object %s: %w", r.Stage, o.Name, o.Digest, ErrMissing)
 		}
 	}
-	if err := s.writeSealed(s.recordPath(r.Key), r); err != nil {
+	if err := s.writeSealed(s.recordPath(r.Key), r, fsx.WriteFile); err != nil {
 		return fmt.Errorf("recording stage %s: %w", r.Stage, err)
 	}
 	return s.SetLatest(r.Document, r.Stage, r.Key)
@@ -104,7 +104,7 @@ func (s *Store) SetLatest(document, stage, key string) error {
 	if was, err := s.latestKey(document, stage); err == nil && was == key {
 		return nil
 	}
-	if err := s.writeSealed(s.latestPath(document, stage), latest{Key: key}); err != nil {
+	if err := s.writeSealed(s.latestPath(document, stage), latest{Key: key}, fsx.WriteHint); err != nil {
 		return fmt.Errorf("noting stage %s as the latest of document %s: %w", stage, document, err)
 	}
 	return nil
@@ -142,7 +142,7 @@ func (s *Store) latestPath(document, stage string) string {
 	return s.path("latest", document, stage+".json")
 }
 
-func (s *Store) writeSealed(path string, body any) error {
+func (s *Store) writeSealed(path string, body any, write func(tmpDir, path string, data []byte, perm os.FileMode) error) error {
 	text, err := encode(body, "")
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s *Store) writeSealed(path string, body any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	return fsx.WriteFile(s.path("tmp"), path, append(out, '\n'), 0o644)
+	return write(s.path("tmp"), path, append(out, '\n'), 0o644)
 }
 
 // encode is json.Marshal without the escapes for HTML, so that a text within stays as it was given.

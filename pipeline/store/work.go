@@ -24,7 +24,7 @@ func (s *Store) Lock(ctx context.Context, key string, waiting func()) (unlock fu
 		if waiting != nil {
 			waiting()
 		}
-		ok, err = l.TryLockContext(ctx, lockPoll)
+		_, err = l.TryLockContext(ctx, lockPoll) // false only with an error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("locking stage key %s in the store: %w", key, err)

@@ -12,7 +12,16 @@ import (
 // WriteFile puts data at path: it writes a temporary file in tmpDir, which must be on path's file system, syncs it
 // and renames it. Readers see the old bytes or the new ones. The folder of path must exist.
 func WriteFile(tmpDir, path string, data []byte, perm os.FileMode) error {
-	return write(tmpDir, path, perm, func(w io.Writer) error {
+	return write(tmpDir, path, perm, true, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteHint is WriteFile without the sync, for files whose loss in a power cut costs nothing but an explanation. A killed
+// process leaves the old bytes or the new ones here, too.
+func WriteHint(tmpDir, path string, data []byte, perm os.FileMode) error {
+	return write(tmpDir, path, perm, false, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
@@ -20,10 +29,10 @@ func WriteFile(tmpDir, path string, data []byte, perm os.FileMode) error {
 
 // Write is WriteFile for bytes that fill writes. When fill fails nothing is left behind.
 func Write(tmpDir, path string, perm os.FileMode, fill func(io.Writer) error) error {
-	return write(tmpDir, path, perm, fill)
+	return write(tmpDir, path, perm, true, fill)
 }
 
-func write(tmpDir, path string, perm os.FileMode, fill func(io.Writer) error) (err error) {
+func write(tmpDir, path string, perm os.FileMode, sync bool, fill func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(tmpDir, ".write-*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -41,13 +50,15 @@ func write(tmpDir, path string, perm os.FileMode, fill func(io.Writer) error) (e
 	if err = f.Chmod(perm); err != nil {
 		return err
 	}
-	if err = f.Sync(); err != nil {
-		return err
+	if sync {
+		if err = f.Sync(); err != nil {
+			return err
+		}
 	}
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = os.Rename(f.Name(), path); err != nil || !sync {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
