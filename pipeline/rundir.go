@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,8 +22,9 @@ import (
 //	logs/STAGE.log  what the stage logged
 //	.plateau/       the lock, and files being written
 type runDir struct {
-	path string
-	lock *flock.Flock
+	path  string
+	lock  *flock.Flock
+	known map[string]bool // digests of the outputs that run.json lists
 }
 
 // BusyError says that another process uses the run directory.
@@ -66,7 +68,24 @@ func openRunDir(path string) (*runDir, error) {
 		d.close()
 		return fail(err)
 	}
+	d.known = d.readKnown()
 	return d, nil
+}
+
+// readKnown lists what the last run put here. Another store may have been in use then, so the store alone cannot tell.
+func (d *runDir) readKnown() map[string]bool {
+	var file RunFile
+	text, err := os.ReadFile(d.join("run.json"))
+	if err != nil || json.Unmarshal(text, &file) != nil {
+		return nil // nothing is known; at worst a file is kept that could be replaced
+	}
+	known := map[string]bool{}
+	for _, s := range file.Stages {
+		for _, o := range s.Outputs {
+			known[o.Digest] = true
+		}
+	}
+	return known
 }
 
 func (d *runDir) prepare(lockFile string) error {
@@ -101,8 +120,8 @@ func (d *runDir) join(elem ...string) string {
 
 func (d *runDir) tmp() string { return d.join(".plateau", "tmp") }
 
-// place puts a stored output into the run directory. A file there with the same bytes is left alone. One with bytes that the store
-// does not know was changed by hand; it is kept under another name, which place returns.
+// place puts a stored output into the run directory. A file there with the same bytes is left alone. One with bytes that no
+// stage is known to have written was changed by hand; it is kept under another name, which place returns.
 func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept string, err error) {
 	dst := d.join(stage, o.File)
 	fail := func(err error) (string, error) {
@@ -115,7 +134,7 @@ func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept stri
 	switch {
 	case err == nil && have == o.Digest:
 		return "", nil
-	case err == nil && !st.Has(have):
+	case err == nil && !st.Has(have) && !d.known[have]:
 		kept, err = moveAway(dst)
 		if err != nil {
 			return fail(err)
