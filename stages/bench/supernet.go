@@ -98,9 +98,11 @@ func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, buil
 	}()
 	for _, in := range m.GetGraph().GetInput() {
 		if name := in.GetName(); name == supernet.Params || name == supernet.Momentum {
-			if states[name], err = rt.NewState(sn.Index.Total()); err != nil {
+			s, err := rt.NewState(sn.Index.Total())
+			if err != nil {
 				return Timing{}, err
 			}
+			states[name] = s
 		}
 	}
 	if err := states[supernet.Params].Write(sn.Index.Initialize(rng)); err != nil {

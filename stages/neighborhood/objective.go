@@ -2,8 +2,8 @@ package neighborhood
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -18,18 +18,20 @@ type Scored struct {
 	Scores    []float64            // of the members, in order
 }
 
-// Spread returns the standard deviation (of the population), the smallest and the largest of the members' scores.
+// Spread returns the standard deviation (of the population), the smallest and the largest of the neighbors' scores; the
+// center is none of them. Without a neighbor there is no deviation, and the two others are the own score.
 func (s Scored) Spread() (std, least, largest float64) {
-	var mean float64
-	least, largest = math.Inf(1), math.Inf(-1)
-	for _, v := range s.Scores {
-		mean += v / float64(len(s.Scores))
-		least, largest = min(least, v), max(largest, v)
+	var scores []float64
+	for i, m := range s.Members {
+		if !m.Equal(s.Center) {
+			scores = append(scores, s.Scores[i])
+		}
 	}
-	for _, v := range s.Scores {
-		std += (v - mean) * (v - mean) / float64(len(s.Scores))
+	if len(scores) == 0 {
+		return 0, s.Own.Score, s.Own.Score
 	}
-	return math.Sqrt(std), least, largest
+	_, std = moments(scores)
+	return std, slices.Min(scores), slices.Max(scores)
 }
 
 // Objective is what a sampling-based search maximizes: the aggregate over the neighborhood. At radius 0 it is

@@ -73,7 +73,7 @@ func (s *stage) Validate() error {
 	return errors.Join(errs...)
 }
 
-const scoresFile = "scores.json"
+const scoresFile = "scores.safetensors"
 
 // Run implements pipeline.Stage.
 func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
@@ -103,14 +103,15 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	}
 	defer func() { err = errors.Join(err, sharing.Close(), weights.Close()) }()
 	cache := score.NewCache(sharing)
-	if err := s.recall(job, cache, sp, sharing.Images()); err != nil {
+	given, err := s.recall(job, cache, sp, sharing.Images())
+	if err != nil {
 		return err
 	}
 	objective, err := NewObjective(sp, s.Settings, cache)
 	if err != nil {
 		return err
 	}
-	known := len(cache.Known())
+	before := len(cache.Known())
 	began, saved := time.Now(), time.Now()
 	cache.Answered = func(done, total int) error {
 		rate := float64(done) / time.Since(began).Seconds()
@@ -119,14 +120,15 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 			return nil
 		}
 		saved = time.Now()
-		return result.WriteScores(filepath.Join(job.Scratch, scoresFile), cache.Record(sp, sharing.Images()))
+		return cache.Keep(filepath.Join(job.Scratch, scoresFile), sp, sharing.Images())
 	}
 	scored, err := objective.Score(ctx, finalists, seed.New(job.Seed, "neighbors"))
 	if err != nil {
 		return err
 	}
-	job.Info("%d architectures scored on %d images; %d more were known", len(cache.Known())-known, sharing.Images(), known)
-	ranking, err := s.rank(sp, scored, len(cache.Known())-known)
+	job.Info("%d architectures scored on %d images; %d more were known", len(cache.Known())-before, sharing.Images(), before)
+	// What a killed run of this stage had scored counts as scored: the ranking must not depend on the kill.
+	ranking, err := s.rank(sp, scored, len(cache.Known())-given)
 	if err != nil {
 		return err
 	}
@@ -187,13 +189,13 @@ func (s *stage) sharing(ctx context.Context, rt *runtime.Runtime, sp *space.Spac
 }
 
 // recall makes known what the search has scored, if with the weights that are used here, and what a killed run of this
-// stage has.
-func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, images int) error {
+// stage has. It returns how many of them the search gave.
+func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, images int) (given int, err error) {
 	if in, ok := job.Input("scores"); ok {
 		weights, _ := job.Input("weights")
 		recorded, err := result.ReadScores(in.Path)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		switch {
 		case in.Stage != weights.Stage:
@@ -202,12 +204,14 @@ func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, i
 			job.Info("the search scored on %d images, this stage scores on %d; its scores are not used", recorded.Images, images)
 		}
 	}
-	if recorded, err := result.ReadScores(filepath.Join(job.Scratch, scoresFile)); err == nil {
-		if n := cache.Recall(sp, images, recorded); n > 0 {
-			job.Info("continuing with %d architectures scored", n)
-		}
+	given = len(cache.Known())
+	switch n, err := cache.Restore(filepath.Join(job.Scratch, scoresFile), sp, images); {
+	case err != nil:
+		job.Warn("%v; all architectures are scored again", err)
+	case n > 0:
+		job.Info("continuing with %d architectures scored", n-given)
 	}
-	return nil
+	return given, nil
 }
 
 // rank orders the finalists by the aggregate of their neighborhoods.

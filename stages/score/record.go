@@ -1,6 +1,7 @@
 package score
 
 import (
+	"github.com/plateau-nas/plateau/stages/checkpoint"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
 )
@@ -32,4 +33,20 @@ func (c *Cache) Recall(s *space.Space, images int, recorded *result.Scores) int 
 		n++
 	}
 	return n
+}
+
+// Keep leaves everything that the cache knows in a checkpoint at path, so that a killed run need not ask again.
+func (c *Cache) Keep(path string, s *space.Space, images int) error {
+	return checkpoint.Save(path, c.Record(s, images), nil)
+}
+
+// Restore makes known what Keep has left at path and returns how many architectures those are; 0 when there is nothing. A
+// file that cannot be trusted gives a *checkpoint.Damaged error, and then nothing of it is known.
+func (c *Cache) Restore(path string, s *space.Space, images int) (int, error) {
+	var kept result.Scores
+	found, err := checkpoint.Load(path, &kept, nil)
+	if err != nil || !found {
+		return 0, err
+	}
+	return c.Recall(s, images, &kept), nil
 }

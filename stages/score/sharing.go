@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,7 +25,6 @@ type WeightSharing struct {
 	weights *runtime.State
 	batches []batch
 	images  int
-	classes int
 }
 
 type worker struct {
@@ -63,7 +63,7 @@ func NewWeightSharing(ctx context.Context, rt *runtime.Runtime, model []byte, s 
 	var size int
 	for range o.Workers {
 		step, err := rt.NewStep(model, runtime.StepOptions{
-			SessionOptions: runtime.SessionOptions{Threads: 1},
+			SessionOptions: runtime.SessionOptions{Name: "the supernet's path form", Threads: 1},
 			States:         map[string]*runtime.State{supernet.Params: weights},
 		})
 		if err != nil {
@@ -80,12 +80,9 @@ func NewWeightSharing(ctx context.Context, rt *runtime.Runtime, model []byte, s 
 		if wk.logits, err = step.Float32(supernet.Logits); err != nil {
 			return nil, err
 		}
-		pixels := images.Channels * images.Height * images.Width
-		if len(wk.images)%pixels != 0 || len(wk.choices) != len(s.Edges) {
-			return nil, fmt.Errorf("the supernet does not fit images of %dx%dx%d and the space %s", images.Channels, images.Height, images.Width, s.Name)
+		if size, err = w.fit(step, images); err != nil {
+			return nil, err
 		}
-		size = len(wk.images) / pixels
-		w.classes = len(wk.logits) / size
 	}
 	want := images.Count
 	if o.Images > 0 && o.Images < want {
@@ -109,6 +106,31 @@ func NewWeightSharing(ctx context.Context, rt *runtime.Runtime, model []byte, s 
 		}
 	}
 	return w, nil
+}
+
+// fit checks that the supernet was built for the space and for images like these, and returns its batch size. Buffers of
+// the right length are not enough: four images of 8x8 pixels are as long as one of 16x16.
+func (w *WeightSharing) fit(step *runtime.Step, images *dataset.Images) (int, error) {
+	shapes := map[string][]int64{}
+	for _, info := range append(step.Inputs(), step.Outputs()...) {
+		shapes[info.Name] = info.Shape
+	}
+	x, logits, choices := shapes[supernet.Images], shapes[supernet.Logits], shapes[supernet.Choices]
+	if len(x) != 4 || len(logits) != 2 || logits[0] != x[0] {
+		return 0, fmt.Errorf("the model is no path form of a supernet: its images have the shape %v and its logits %v", x, logits)
+	}
+	if want := []int64{int64(images.Channels), int64(images.Height), int64(images.Width)}; !slices.Equal(x[1:], want) {
+		return 0, fmt.Errorf("the supernet was built for images of %v (channels, height, width) and the dataset has images of %v; build the supernet from the same dataset", x[1:], want)
+	}
+	if !slices.Equal(choices, []int64{int64(len(w.space.Edges))}) {
+		return 0, fmt.Errorf("the supernet takes choices of shape %v, but the space %s has %d edges", choices, w.space.Name, len(w.space.Edges))
+	}
+	for _, y := range images.Labels {
+		if y < 0 || y >= logits[1] {
+			return 0, fmt.Errorf("the dataset has the label %d and the supernet tells %d classes apart; build the supernet from the same dataset", y, logits[1])
+		}
+	}
+	return int(x[0]), nil
 }
 
 // Images returns the number of images that every architecture is scored on.
@@ -173,8 +195,12 @@ func (w *WeightSharing) Close() error {
 }
 
 // CrossEntropy returns the summed cross-entropy in nats of rows of logits against labels, and how many rows have
-// their largest logit, the first of equal ones, at the label. Every row has len(logits)/len(labels) classes.
+// their largest logit, the first of equal ones, at the label. Every row has len(logits)/len(labels) classes, and labels
+// lie within them. The sum is not a number, or infinite, where logits are.
 func CrossEntropy(logits []float32, labels []int64) (loss float64, correct int) {
+	if len(labels) == 0 {
+		return 0, 0
+	}
 	k := len(logits) / len(labels)
 	for i, y := range labels {
 		row := logits[i*k : (i+1)*k]

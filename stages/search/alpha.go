@@ -151,8 +151,10 @@ func (a *alpha) center(rng *rand.Rand) space.Probabilities {
 }
 
 // move makes one step of alpha on a validation batch: it differentiates the loss at every neighbor of the center, draws
-// the gradients back to the center, weighs them as the aggregator says and lets Adam follow. It returns the
-// aggregated loss, and loss and hits of the first neighbor, which is the center when that is included.
+// the gradients back to the center, weighs them as the aggregator says and lets Adam follow. The permutations and the
+// distances are constants of the step: neighbors are drawn anew for each, and a weight that falls with distance is not an
+// incentive to change the distance. It returns the aggregated loss, and loss and hits of the first neighbor, which is the
+// center when that is included.
 func (a *alpha) move(ctx context.Context, b *dataset.Batch, rng *rand.Rand) (aggregated, loss, correct float64, err error) {
 	copy(a.images, b.X)
 	copy(a.labels, b.Y)

@@ -36,8 +36,8 @@ func (r *run) darts(ctx context.Context) (*result.Architecture, error) {
 }
 
 // mostProbable returns the k architectures with the largest product of probabilities, largest first; the first is the
-// most probable operation on every edge. It widens a beam edge by edge, which is exact: a part of one of the k best
-// is itself among the k best parts.
+// most probable operation on every edge, the first one where several are. It widens a beam edge by edge, which is exact:
+// a part of one of the k best is itself among the k best parts.
 func mostProbable(s *space.Space, p space.Probabilities, k int) []space.Architecture {
 	type part struct {
 		a   space.Architecture
@@ -45,9 +45,15 @@ func mostProbable(s *space.Space, p space.Probabilities, k int) []space.Architec
 	}
 	beam := []part{{}}
 	for e := range s.Edges {
+		// Likelier operations come first, so that where rounding makes sums of logarithms equal, the order is right still.
+		order := make([]int, len(s.Operations))
+		for op := range order {
+			order[op] = op
+		}
+		slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(p[e][y], p[e][x]) })
 		var wider []part
 		for _, b := range beam {
-			for op := range s.Operations {
+			for _, op := range order {
 				wider = append(wider, part{append(b.a.Clone(), op), b.log + math.Log(p[e][op])})
 			}
 		}

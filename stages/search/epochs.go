@@ -3,11 +3,13 @@ package search
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
 	"strconv"
 	"time"
 
+	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/checkpoint"
@@ -22,8 +24,9 @@ const probes = 8
 
 // state is what a checkpoint holds beside the vectors.
 type state struct {
-	Epoch int `json:"epoch"` // finished epochs
-	Steps int `json:"steps"` // steps of alpha
+	Epoch   int    `json:"epoch"`   // finished epochs
+	Steps   int    `json:"steps"`   // steps of alpha
+	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
 }
 
 // mean gathers losses and hits.
@@ -46,13 +49,16 @@ func (m *mean) values() (loss, accuracy float64) {
 
 // train runs the epochs of a search. a is nil when there is no alpha.
 func (r *run) train(ctx context.Context, a *alpha) error {
-	size, err := r.batchSize()
+	t, err := r.newTrainer()
 	if err != nil {
 		return err
 	}
+	if a != nil && (len(a.images) != len(t.images) || len(a.labels) != len(t.labels)) {
+		return fmt.Errorf("architecture_step takes batches of %d images and the training step batches of %d; take both from one supernet", len(a.labels), len(t.labels))
+	}
 	load := func(split string, images *dataset.Images) (*dataset.Loader, error) {
 		return dataset.NewLoader(images, r.data.Mean, r.data.Std, dataset.LoaderOptions{
-			Batch: size, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: r.rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches", split),
+			Batch: len(t.labels), Shuffle: true, DropLast: true, Augment: r.Augment, Workers: r.rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches", split),
 		})
 	}
 	training, err := load("train", r.data.Train)
@@ -63,10 +69,7 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err != nil {
 		return err
 	}
-	t, err := r.newTrainer(training.Batches())
-	if err != nil {
-		return err
-	}
+	t.schedule = optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightEpochs()*training.Batches())
 	if err := r.weights.Write(r.index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
 		return err
 	}
@@ -86,26 +89,13 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	return nil
 }
 
-// batchSize is the batch that the training graphs were built for.
-func (r *run) batchSize() (int, error) {
-	s, err := r.step("path_step", nil)
-	if err != nil {
-		return 0, err
-	}
-	labels, err := s.Int64("labels")
-	if err != nil {
-		return 0, err
-	}
-	closer := r.closers[len(r.closers)-1]
-	r.closers = r.closers[:len(r.closers)-1]
-	return len(labels), closer()
-}
-
 func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
 	moveWeights := epoch < r.weightEpochs()
 	moveAlpha := a != nil && epoch >= r.Alpha.Start
 	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN()}
 	switch {
+	case epoch < r.Weights.WarmUp:
+		row.Phase = "warm-up"
 	case !moveAlpha:
 		row.Phase = "weights"
 	case !moveWeights:
@@ -143,7 +133,7 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 			if a != nil {
 				center = a.center(rng)
 			}
-			loss, hits, err := t.train(ctx, b, epoch*training.Batches()+i, center, rng)
+			loss, hits, err := t.train(ctx, b, epoch, epoch*training.Batches()+i, center, rng)
 			if err != nil {
 				return err
 			}
@@ -240,7 +230,7 @@ func (r *run) progress(done int, phase string, rate, left float64, train, valid 
 const (
 	checkpointFile = "checkpoint.safetensors"
 	historyFile    = "history.csv"
-	scoresFile     = "scores.json"
+	scoresFile     = "scores.safetensors"
 )
 
 // vectors are the states that a checkpoint holds.
@@ -264,7 +254,7 @@ func (r *run) save(epoch int, t *trainer, a *alpha) error {
 	if err := result.WriteSearchHistory(r.scratch(historyFile), r.history); err != nil {
 		return err
 	}
-	st := state{Epoch: epoch}
+	st := state{Epoch: epoch, History: checkpoint.Fingerprint(r.history)}
 	if a != nil {
 		st.Steps = a.steps
 	}
@@ -288,7 +278,7 @@ func (r *run) resume(t *trainer, a *alpha) (int, error) {
 	var rows []result.SearchEpoch
 	if err == nil && found {
 		rows, err = result.ReadSearchHistory(r.scratch(historyFile))
-		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs) {
+		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs || checkpoint.Fingerprint(rows[:st.Epoch]) != st.History) {
 			err = errors.New("the history beside the checkpoint does not fit it")
 		}
 	}

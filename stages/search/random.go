@@ -39,7 +39,7 @@ func (r *run) draw() []space.Architecture {
 
 // score scores the neighborhoods of the candidates, in order. What was scored before a kill is not scored again.
 func (r *run) score(ctx context.Context, candidates []space.Architecture) ([]neighborhood.Scored, error) {
-	r.recall()
+	r.restore()
 	objective, err := neighborhood.NewObjective(r.space, r.Neighborhood, r.cache)
 	if err != nil {
 		return nil, err
@@ -53,16 +53,19 @@ func (r *run) score(ctx context.Context, candidates []space.Architecture) ([]nei
 			return nil
 		}
 		saved = time.Now()
-		return result.WriteScores(r.scratch(scoresFile), r.cache.Record(r.space, r.sharing.Images()))
+		return r.cache.Keep(r.scratch(scoresFile), r.space, r.sharing.Images())
 	}
 	return objective.Score(ctx, candidates, seed.New(r.job.Seed, "neighbors"))
 }
 
-// recall makes known what an earlier, killed run has scored with the same weights. Where there is nothing that can be
-// read, all is scored again.
-func (r *run) recall() {
-	if s, err := result.ReadScores(r.scratch(scoresFile)); err == nil {
-		r.cache.Recall(r.space, r.sharing.Images(), s)
+// restore makes known what an earlier, killed run has scored with the same weights.
+func (r *run) restore() {
+	n, err := r.cache.Restore(r.scratch(scoresFile), r.space, r.sharing.Images())
+	switch {
+	case err != nil:
+		r.job.Warn("%v; all architectures are scored again", err)
+	case n > 0:
+		r.job.Info("continuing with %d architectures scored", n)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/dataset"
@@ -33,7 +32,7 @@ const (
 
 // Settings are the settings of the stage kind "search".
 type Settings struct {
-	Algorithm    string                `yaml:"algorithm" doc:"darts (gradient-based) or random."`
+	Algorithm    string                `yaml:"algorithm" enum:"darts,random" doc:"darts (gradient-based) or random."`
 	Epochs       int                   `yaml:"epochs" doc:"Epochs of the search."`
 	Weights      WeightSettings        `yaml:"weights" doc:"How the shared weights are trained."`
 	Alpha        AlphaSettings         `yaml:"alpha" doc:"How darts moves the architecture parameters; random does not use them."`
@@ -46,7 +45,8 @@ type Settings struct {
 
 // WeightSettings say how the shared weights are trained.
 type WeightSettings struct {
-	At              string  `yaml:"at" doc:"What the weights are trained at: center (the relaxed architecture), neighbor (a drawn neighbor of it) or path (one uniformly drawn architecture a step)."`
+	At              string  `yaml:"at" enum:"center,neighbor,path" doc:"What the weights are trained at: center (the relaxed architecture), neighbor (a drawn neighbor of it) or path (one uniformly drawn architecture a step)."`
+	WarmUp          int     `yaml:"warm_up" doc:"Epochs at the start in which every operation takes part with equal weight, whatever the weights are trained at later."`
 	Epochs          int     `yaml:"epochs" doc:"Epochs after which the weights stay as they are; 0 trains them throughout."`
 	LearningRate    float64 `yaml:"learning_rate" doc:"Learning rate at the start; it falls along a cosine."`
 	LearningRateMin float64 `yaml:"learning_rate_min" doc:"Learning rate at the end."`
@@ -59,7 +59,7 @@ type AlphaSettings struct {
 	Beta1        float64 `yaml:"beta1" doc:"Decay of Adam's first moment."`
 	Beta2        float64 `yaml:"beta2" doc:"Decay of Adam's second moment."`
 	WeightDecay  float64 `yaml:"weight_decay" doc:"Weight decay (L2) of alpha."`
-	Relaxation   string  `yaml:"relaxation" doc:"softmax (every operation takes part) or gumbel (one sampled operation an edge, straight-through gradient)."`
+	Relaxation   string  `yaml:"relaxation" enum:"softmax,gumbel" doc:"softmax (every operation takes part) or gumbel (one sampled operation an edge, straight-through gradient)."`
 	Temperature  float64 `yaml:"temperature" doc:"Temperature of the Gumbel-softmax."`
 	Init         float64 `yaml:"init" doc:"Standard deviation of the first values of alpha."`
 }
@@ -91,7 +91,9 @@ func (s *Settings) Validate() error {
 		}
 	}
 	oneOf := func(path, value string, known ...string) {
-		check(slices.Contains(known, value), path, "unknown value %q; known are %s", value, strings.Join(known, ", "))
+		if !slices.Contains(known, value) {
+			errs = append(errs, pipeline.UnknownValue(path, value, known))
+		}
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
 	oneOf("algorithm", s.Algorithm, DARTS, Random)
@@ -101,15 +103,19 @@ func (s *Settings) Validate() error {
 	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
 	check(s.ScoreImages >= 0, "score_images", "%d images; give a number of images, or 0 for all", s.ScoreImages)
 	check(s.Weights.Epochs >= 0 && s.Weights.Epochs <= s.Epochs, "weights.epochs", "%d is not between 0 and the %d epochs of the search", s.Weights.Epochs, s.Epochs)
+	check(s.Weights.WarmUp >= 0 && s.Weights.WarmUp <= s.weightEpochs(), "weights.warm_up", "%d is not between 0 and the %d epochs in which the weights are trained", s.Weights.WarmUp, s.weightEpochs())
 	check(positive(s.Weights.LearningRate), "weights.learning_rate", "%v is not a number above 0", s.Weights.LearningRate)
 	check(s.Weights.LearningRateMin >= 0 && s.Weights.LearningRateMin <= s.Weights.LearningRate, "weights.learning_rate_min", "%v is not between 0 and the learning rate %v", s.Weights.LearningRateMin, s.Weights.LearningRate)
 	switch s.Algorithm {
 	case Random:
 		check(s.Weights.At == AtPath, "weights.at", "random search has no center to train the weights at; use %q", AtPath)
+		check(s.Weights.Epochs <= 0 || s.Weights.Epochs >= s.Epochs, "weights.epochs", "%d leaves random search nothing to do in the later of the %d epochs; use 0, or fewer epochs", s.Weights.Epochs, s.Epochs)
 		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
 	case DARTS:
+		check(s.Alpha.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", s.Alpha.Start, s.Weights.WarmUp)
 		check(s.Alpha.Start >= 0 && s.Alpha.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", s.Alpha.Start, s.Epochs)
+		check(s.Alpha.Start <= s.weightEpochs() || s.Alpha.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", s.Alpha.Start, s.Weights.Epochs)
 		check(positive(s.Alpha.LearningRate), "alpha.learning_rate", "%v is not a number above 0", s.Alpha.LearningRate)
 		check(s.Alpha.Beta1 >= 0 && s.Alpha.Beta1 < 1, "alpha.beta1", "%v is not in [0, 1)", s.Alpha.Beta1)
 		check(s.Alpha.Beta2 >= 0 && s.Alpha.Beta2 < 1, "alpha.beta2", "%v is not in [0, 1)", s.Alpha.Beta2)

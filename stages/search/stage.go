@@ -126,7 +126,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := r.Neighborhood.CheckSpace(r.space); err != nil {
-		return err
+		return &pipeline.SettingError{Path: "neighborhood", Err: err}
 	}
 	r.sharing, err = score.NewWeightSharing(ctx, r.rt, model, r.space, r.weights, r.data.Valid, r.data.Mean, r.data.Std, score.SharingOptions{Images: r.ScoreImages})
 	if err != nil {
@@ -151,7 +151,7 @@ func (r *run) step(port string, states map[string]*runtime.State) (*runtime.Step
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", port, err)
 	}
-	s, err := r.rt.NewStep(model, runtime.StepOptions{States: states})
+	s, err := r.rt.NewStep(model, runtime.StepOptions{SessionOptions: runtime.SessionOptions{Name: port}, States: states})
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
@@ -14,18 +13,24 @@ import (
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-// trainer trains the shared weights, one batch at a time.
+// trainer trains the shared weights, one batch at a time. It has the training step of the relaxed supernet, that of
+// its path form, or both; they share weights and momentum.
 type trainer struct {
 	run      *run
-	step     *runtime.Step
 	momentum *runtime.State
 	schedule func(step int) float64
+	relaxed  *weightStep
+	path     *weightStep
+}
 
+// weightStep is a training step with its buffers.
+type weightStep struct {
+	step                                       *runtime.Step
 	images, probabilities, rate, loss, correct []float32
 	labels, choices                            []int64
 }
 
-// newTrainer loads the training step that suits what the weights are trained at.
+// newTrainer loads the training steps that what the weights are trained at calls for.
 func (r *run) newTrainer(stepsPerEpoch int) (*trainer, error) {
 	momentum, err := r.rt.NewState(r.index.Total())
 	if err != nil {
@@ -33,57 +38,91 @@ func (r *run) newTrainer(stepsPerEpoch int) (*trainer, error) {
 	}
 	r.closers = append(r.closers, momentum.Close)
 	t := &trainer{run: r, momentum: momentum, schedule: optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightEpochs()*stepsPerEpoch)}
-	port := "path_step"
-	if r.relaxedWeights() {
-		port = "train_step"
+	if r.relaxedWeights() || r.Weights.WarmUp > 0 {
+		if t.relaxed, err = r.newWeightStep("train_step", momentum); err != nil {
+			return nil, err
+		}
 	}
-	if t.step, err = r.step(port, map[string]*runtime.State{supernet.Params: r.weights, supernet.Momentum: momentum}); err != nil {
-		return nil, err
+	if !r.relaxedWeights() {
+		if t.path, err = r.newWeightStep("path_step", momentum); err != nil {
+			return nil, err
+		}
 	}
-	b := buffers{step: t.step}
-	t.images, t.labels, t.rate = b.float32(supernet.Images), b.int64(supernet.Labels), b.float32(supernet.LearningRate)
-	t.loss, t.correct = b.float32(supernet.Loss), b.float32(supernet.Correct)
-	if r.relaxedWeights() {
-		t.probabilities = b.float32(supernet.Probabilities)
-	} else {
-		t.choices = b.int64(supernet.Choices)
-	}
-	return t, b.err
+	return t, nil
 }
 
-// relaxedWeights reports whether the weights are trained on the relaxed supernet: at the center or a neighbor of
-// it, when the center itself is relaxed.
+func (r *run) newWeightStep(port string, momentum *runtime.State) (*weightStep, error) {
+	step, err := r.step(port, map[string]*runtime.State{supernet.Params: r.weights, supernet.Momentum: momentum})
+	if err != nil {
+		return nil, err
+	}
+	b := buffers{step: step}
+	w := &weightStep{
+		step: step, images: b.float32(supernet.Images), labels: b.int64(supernet.Labels), rate: b.float32(supernet.LearningRate),
+		loss: b.float32(supernet.Loss), correct: b.float32(supernet.Correct),
+	}
+	if port == "train_step" {
+		w.probabilities = b.float32(supernet.Probabilities)
+	} else {
+		w.choices = b.int64(supernet.Choices)
+	}
+	return w, b.err
+}
+
+// relaxedWeights reports whether the weights are trained on the relaxed supernet after the warm-up: at the center
+// or a neighbor of it, when the center itself is relaxed.
 func (r *run) relaxedWeights() bool {
 	return r.Algorithm == DARTS && r.Weights.At != AtPath && r.Alpha.Relaxation == Softmax
 }
 
-// train makes one step on a batch. center is what the search stands at now; it is not looked at for AtPath.
-func (t *trainer) train(ctx context.Context, b *dataset.Batch, step int, center space.Probabilities, rng *rand.Rand) (loss, correct float64, err error) {
-	at := center
-	if t.run.Weights.At == AtNeighbor {
-		one := t.run.Neighborhood
-		one.Samples, one.IncludeCenter = 1, false
-		at = neighborhood.DrawRelaxed(center, one, rng)[0].Apply(center)
-	}
-	switch {
-	case t.run.Weights.At == AtPath:
-		fillChoices(t.choices, t.run.space.Random(rng))
-	case t.choices != nil:
-		fillChoices(t.choices, at.Argmax())
-	default:
-		fillProbabilities(t.probabilities, at)
-	}
-	copy(t.images, b.X)
-	copy(t.labels, b.Y)
-	t.rate[0] = float32(t.schedule(step))
-	if err := t.step.Run(ctx); err != nil {
+// train makes one step on a batch of an epoch. center is what the search stands at now; it is not looked at for AtPath.
+func (t *trainer) train(ctx context.Context, b *dataset.Batch, epoch, step int, center space.Probabilities, rng *rand.Rand) (loss, correct float64, err error) {
+	w := t.set(epoch, center, rng)
+	copy(w.images, b.X)
+	copy(w.labels, b.Y)
+	w.rate[0] = float32(t.schedule(step))
+	if err := w.step.Run(ctx); err != nil {
 		return 0, 0, fmt.Errorf("training the shared weights: %w", err)
 	}
-	loss = float64(t.loss[0])
+	loss = float64(w.loss[0])
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, 0, fmt.Errorf("training the shared weights: the loss became %v at step %d; lower weights.learning_rate (now %v)", loss, step, t.run.Weights.LearningRate)
 	}
-	return loss, float64(t.correct[0]), nil
+	return loss, float64(w.correct[0]), nil
+}
+
+// set chooses the step to make and tells it the architecture to train at.
+func (t *trainer) set(epoch int, center space.Probabilities, rng *rand.Rand) *weightStep {
+	r := t.run
+	if epoch < r.Weights.WarmUp {
+		fillProbabilities(t.relaxed.probabilities, uniform(r.space))
+		return t.relaxed
+	}
+	if r.Weights.At == AtPath {
+		fillChoices(t.path.choices, r.space.Random(rng))
+		return t.path
+	}
+	at := center
+	if r.Weights.At == AtNeighbor {
+		one := r.Neighborhood
+		one.Samples, one.IncludeCenter = 1, false
+		at = neighborhood.DrawRelaxed(center, one, rng)[0].Apply(center)
+	}
+	if t.path != nil {
+		fillChoices(t.path.choices, at.Argmax())
+		return t.path
+	}
+	fillProbabilities(t.relaxed.probabilities, at)
+	return t.relaxed
+}
+
+// uniform weighs every operation equally.
+func uniform(s *space.Space) space.Probabilities {
+	table := make([][]float64, len(s.Edges))
+	for e := range table {
+		table[e] = make([]float64, len(s.Operations))
+	}
+	return space.Softmax(table)
 }
 
 func fillChoices(dst []int64, a space.Architecture) {

@@ -1,6 +1,7 @@
 package supernet
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -16,15 +17,24 @@ type Macro struct {
 	Image    [3]int `json:"image"` // channels, height, width of the input
 }
 
-// Check reports whether a network can be built on the skeleton. Errors about settings are *pipeline.SettingError.
+// Check reports whether a network can be built on the skeleton, and all that is wrong with it. Errors about settings are
+// *pipeline.SettingError.
 func (m Macro) Check() error {
+	var errs []error
+	if m.Channels < 1 {
+		errs = append(errs, &pipeline.SettingError{Path: "channels", Err: fmt.Errorf("%d channels; at least 1 is needed", m.Channels)})
+	}
+	if m.Cells < 1 {
+		errs = append(errs, &pipeline.SettingError{Path: "cells", Err: fmt.Errorf("%d cells a stage; at least 1 is needed", m.Cells)})
+	}
+	if m.Classes < 2 {
+		errs = append(errs, fmt.Errorf("%d classes; a classifier needs at least 2", m.Classes))
+	}
+	return errors.Join(append(errs, m.checkImage())...)
+}
+
+func (m Macro) checkImage() error {
 	switch {
-	case m.Channels < 1:
-		return &pipeline.SettingError{Path: "channels", Err: fmt.Errorf("%d channels; at least 1 is needed", m.Channels)}
-	case m.Cells < 1:
-		return &pipeline.SettingError{Path: "cells", Err: fmt.Errorf("%d cells a stage; at least 1 is needed", m.Cells)}
-	case m.Classes < 2:
-		return fmt.Errorf("%d classes; a classifier needs at least 2", m.Classes)
 	case m.Image[0] < 1 || m.Image[1] < 8 || m.Image[2] < 8:
 		return fmt.Errorf("images of %d channels, %dx%d; at least one channel and 8x8 pixels are needed", m.Image[0], m.Image[1], m.Image[2])
 	case m.Image[1]%4 != 0 || m.Image[2]%4 != 0:

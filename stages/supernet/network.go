@@ -3,7 +3,9 @@ package supernet
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
@@ -181,6 +183,9 @@ func ReadNetwork(path string) (Network, error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&n); err != nil {
 		return n, fmt.Errorf("reading a network from %s: %w", path, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return n, fmt.Errorf("reading a network from %s: something follows the end of the value", path)
 	}
 	if _, _, err := n.resolve(); err != nil {
 		return n, fmt.Errorf("reading a network from %s: %w", path, err)

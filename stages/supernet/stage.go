@@ -2,6 +2,7 @@ package supernet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -52,18 +53,17 @@ func Kind() pipeline.Kind {
 
 var _ pipeline.Validator = (*Settings)(nil)
 
-// Validate implements pipeline.Validator.
+// Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
+	var errs []error
 	if _, err := space.ByName(s.Space); err != nil {
-		return &pipeline.SettingError{Path: "space", Err: err}
+		errs = append(errs, &pipeline.SettingError{Path: "space", Err: err})
 	}
 	if s.ScoreBatch < 2 {
-		return &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)}
+		errs = append(errs, &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)})
 	}
-	if err := (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(); err != nil {
-		return err
-	}
-	return s.Training.Validate("training")
+	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(), s.Training.Validate("training"))
+	return errors.Join(errs...)
 }
 
 // MacroFor returns the skeleton with the given width and depth for a dataset.

@@ -1,6 +1,7 @@
 package supernet
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -47,30 +48,26 @@ func DefaultTraining() Training {
 	return Training{Batch: 64, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4, Clip: 5}
 }
 
-// Validate checks the ranges; errors are *pipeline.SettingError with paths below prefix.
+// Validate checks the ranges and reports every mistake, each as a *pipeline.SettingError with a path below prefix.
 func (t Training) Validate(prefix string) error {
-	bad := func(name, format string, args ...any) error {
+	var errs []error
+	check := func(ok bool, name, format string, args ...any) {
+		if ok {
+			return
+		}
 		if prefix != "" {
 			name = prefix + "." + name
 		}
-		return &pipeline.SettingError{Path: name, Err: fmt.Errorf(format, args...)}
+		errs = append(errs, &pipeline.SettingError{Path: name, Err: fmt.Errorf(format, args...)})
 	}
-	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-	switch {
-	case t.Batch < 2:
-		return bad("batch", "%d images a step; batch normalization needs at least 2", t.Batch)
-	case !(t.Momentum >= 0 && t.Momentum < 1):
-		return bad("momentum", "%v is not in [0, 1)", t.Momentum)
-	case t.Nesterov && t.Momentum == 0:
-		return bad("nesterov", "Nesterov's method needs a momentum above 0")
-	case !finite(t.WeightDecay) || t.WeightDecay < 0:
-		return bad("weight_decay", "%v is not a number of at least 0", t.WeightDecay)
-	case !finite(t.Clip) || t.Clip < 0:
-		return bad("clip", "%v is not a number of at least 0", t.Clip)
-	case !(t.LabelSmoothing >= 0 && t.LabelSmoothing < 1):
-		return bad("label_smoothing", "%v is not in [0, 1)", t.LabelSmoothing)
-	}
-	return nil
+	// The conditions are written so that they are false for what is not a number.
+	check(t.Batch >= 2, "batch", "%d images a step; batch normalization needs at least 2", t.Batch)
+	check(t.Momentum >= 0 && t.Momentum < 1, "momentum", "%v is not in [0, 1)", t.Momentum)
+	check(!t.Nesterov || t.Momentum != 0, "nesterov", "Nesterov's method needs a momentum above 0")
+	check(t.WeightDecay >= 0 && !math.IsInf(t.WeightDecay, 0), "weight_decay", "%v is not a number of at least 0", t.WeightDecay)
+	check(t.Clip >= 0 && !math.IsInf(t.Clip, 0), "clip", "%v is not a number of at least 0", t.Clip)
+	check(t.LabelSmoothing >= 0 && t.LabelSmoothing < 1, "label_smoothing", "%v is not in [0, 1)", t.LabelSmoothing)
+	return errors.Join(errs...)
 }
 
 // update adds the weight update to a training graph: gradients of the loss by the bound parameters, clipping, SGD.

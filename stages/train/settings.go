@@ -42,7 +42,7 @@ func (s *Settings) Validate() error {
 	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)
 	check(s.LearningRate > 0 && !math.IsInf(s.LearningRate, 0), "learning_rate", "%v is not a number above 0", s.LearningRate)
 	check(s.LearningRateMin >= 0 && s.LearningRateMin <= s.LearningRate, "learning_rate_min", "%v is not between 0 and the learning rate %v", s.LearningRateMin, s.LearningRate)
-	check(s.Warmup >= 0 && s.Warmup <= float64(s.Epochs), "warmup", "%v is not between 0 and the %d epochs", s.Warmup, s.Epochs)
+	check(s.Warmup >= 0 && s.Warmup < float64(s.Epochs), "warmup", "%v is not between 0 and less than the %d epochs", s.Warmup, s.Epochs)
 	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
 	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)
 	errs = append(errs, (supernet.Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(), s.Training.Validate("training"))

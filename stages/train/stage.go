@@ -122,9 +122,11 @@ func (r *run) prepare(rt *runtime.Runtime, net supernet.Network, data *dataset.D
 		return err
 	}
 	for name, n := range map[string]int{supernet.Params: index.Total(), supernet.Momentum: index.Total(), supernet.Running: running.Total()} {
-		if r.states[name], err = rt.NewState(n); err != nil {
+		s, err := rt.NewState(n)
+		if err != nil {
 			return err
 		}
+		r.states[name] = s
 	}
 	if err := r.states[supernet.Params].Write(index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (r *run) prepare(rt *runtime.Runtime, net supernet.Network, data *dataset.D
 	if err != nil {
 		return err
 	}
-	if r.step, err = rt.NewStep(model, runtime.StepOptions{States: r.states}); err != nil {
+	if r.step, err = rt.NewStep(model, runtime.StepOptions{SessionOptions: runtime.SessionOptions{Name: "the training step"}, States: r.states}); err != nil {
 		return err
 	}
 	for name, b := range map[string]*[]float32{supernet.Images: &r.images, supernet.LearningRate: &r.rate, supernet.Loss: &r.loss, supernet.Correct: &r.correct} {
@@ -174,7 +176,7 @@ func (r *run) train(ctx context.Context) error {
 
 func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, began time.Time, first int) error {
 	var loss, hits float64
-	i, images := 0, 0
+	i, images, rate := 0, 0, 0.0
 	started, shown := time.Now(), time.Time{}
 	report := func(done int, part float64, final bool) {
 		through := float64(epoch-first) + part
@@ -191,7 +193,8 @@ func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, 
 		}
 		copy(r.images, b.X)
 		copy(r.labels, b.Y)
-		r.rate[0] = float32(schedule(epoch*r.loader.Batches() + i))
+		rate = schedule(epoch*r.loader.Batches() + i)
+		r.rate[0] = float32(rate)
 		if err := r.step.Run(ctx); err != nil {
 			return fmt.Errorf("training: %w", err)
 		}
@@ -206,7 +209,7 @@ func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, 
 			report(epoch, float64(i)/float64(r.loader.Batches()), false)
 		}
 	}
-	r.history = append(r.history, result.TrainEpoch{Epoch: epoch + 1, LR: float64(r.rate[0]), TrainLoss: loss / float64(i), TrainAccuracy: hits / float64(images)})
+	r.history = append(r.history, result.TrainEpoch{Epoch: epoch + 1, LR: rate, TrainLoss: loss / float64(i), TrainAccuracy: hits / float64(images)})
 	report(epoch+1, 1, true)
 	return nil
 }
@@ -217,7 +220,8 @@ const (
 )
 
 type state struct {
-	Epoch int `json:"epoch"` // finished epochs
+	Epoch   int    `json:"epoch"`   // finished epochs
+	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
 }
 
 func (r *run) vectors() map[string][]float32 {
@@ -235,7 +239,7 @@ func (r *run) save(epoch int) error {
 	if err := result.WriteTrainHistory(filepath.Join(r.job.Scratch, historyFile), r.history); err != nil {
 		return err
 	}
-	return checkpoint.Save(filepath.Join(r.job.Scratch, checkpointFile), state{epoch}, r.vectors())
+	return checkpoint.Save(filepath.Join(r.job.Scratch, checkpointFile), state{epoch, checkpoint.Fingerprint(r.history)}, r.vectors())
 }
 
 // resume continues from the checkpoint, if there is one, and returns the number of finished epochs.
@@ -246,7 +250,7 @@ func (r *run) resume() (int, error) {
 	var rows []result.TrainEpoch
 	if err == nil && found {
 		rows, err = result.ReadTrainHistory(filepath.Join(r.job.Scratch, historyFile))
-		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs) {
+		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs || checkpoint.Fingerprint(rows[:st.Epoch]) != st.History) {
 			err = errors.New("the history beside the checkpoint does not fit it")
 		}
 	}
