@@ -20,7 +20,7 @@ import (
 //	run.json        the plan and what became of it
 //	events.jsonl    every event of every run in this directory
 //	logs/STAGE.log  what the stage logged
-//	.plateau/       the lock, and files being written
+//	.plateau/       the lock, the process that holds it, and files being written
 type runDir struct {
 	path  string
 	lock  *flock.Flock
@@ -54,17 +54,16 @@ func openRunDir(path string) (*runDir, error) {
 	if err := os.MkdirAll(d.join(".plateau"), 0o777); err != nil {
 		return fail(err)
 	}
-	lockFile := d.join(".plateau", "lock")
-	d.lock = flock.New(lockFile)
+	d.lock = flock.New(d.join(".plateau", "lock"))
 	ok, err := d.lock.TryLock()
 	if err != nil {
 		return fail(err)
 	}
 	if !ok {
-		pid, _ := os.ReadFile(lockFile) // only makes the message more helpful
+		pid, _ := os.ReadFile(d.pidFile()) // only makes the message more helpful
 		return nil, &BusyError{Dir: abs, PID: strings.TrimSpace(string(pid))}
 	}
-	if err := d.prepare(lockFile); err != nil {
+	if err := d.prepare(); err != nil {
 		d.close()
 		return fail(err)
 	}
@@ -88,8 +87,8 @@ func (d *runDir) readKnown() map[string]bool {
 	return known
 }
 
-func (d *runDir) prepare(lockFile string) error {
-	if err := os.WriteFile(lockFile, fmt.Appendln(nil, os.Getpid()), 0o666); err != nil {
+func (d *runDir) prepare() error {
+	if err := os.WriteFile(d.pidFile(), fmt.Appendln(nil, os.Getpid()), 0o666); err != nil {
 		return err
 	}
 	// Files that a killed process was writing.
@@ -117,6 +116,9 @@ func (d *runDir) close() {
 func (d *runDir) join(elem ...string) string {
 	return filepath.Join(append([]string{d.path}, elem...)...)
 }
+
+// pidFile names the process that holds the lock. It is not the lock file itself: some systems let nobody read a locked one.
+func (d *runDir) pidFile() string { return d.join(".plateau", "pid") }
 
 func (d *runDir) tmp() string { return d.join(".plateau", "tmp") }
 

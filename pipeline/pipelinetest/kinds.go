@@ -95,8 +95,10 @@ func (s *NumbersSettings) Run(ctx context.Context, job *pipeline.Job) error {
 	for i := len(lines); i < s.Count; i++ {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-time.After(s.Pause):
+		}
+		if err := ctx.Err(); err != nil { // both may have been ready
+			return err
 		}
 		v := s.Scale
 		switch s.Source {
