@@ -357,6 +357,32 @@ func TestAForcedRunSaysWhenBytesDiffer(t *testing.T) {
 	}
 }
 
+// What is made of a file that changes meanwhile must not be taken later for what the old file gives.
+func TestAResultOfAFileThatChangedMeanwhileIsNotKept(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(t.TempDir(), "x.csv")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Error(err)
+		}
+	}
+	write("1")
+	doc := "stages: {data: {kind: numbers, settings: {file: " + file + "}}}"
+	r := &pipeline.Runner{Store: b.store, Dir: b.dir, Events: event.Func(func(e event.Event) {
+		if e.Type == event.StageProgress {
+			write("22")
+		}
+	})}
+	_, err := r.Run(t.Context(), b.plan(doc, pipeline.PlanOptions{}))
+	if err == nil || !strings.Contains(err.Error(), "size of x.csv changed from 1 to 2") {
+		t.Errorf("error: %v", err)
+	}
+	write("1")
+	if res := b.run(doc); cached(res) != "" {
+		t.Error("the result was kept")
+	}
+}
+
 func TestAForgottenOutputIsTheStagesFault(t *testing.T) {
 	b := newBench(t)
 	_, err := b.try(t.Context(), "stages: {bad: {kind: fail, settings: {how: nothing}}}", pipeline.PlanOptions{})

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -160,6 +161,9 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	if err := x.call(ctx, ps, job, log); err != nil {
 		return nil, err
 	}
+	if err := ps.unchanged(ctx); err != nil {
+		return nil, errors.Join(err, work.Remove()) // its checkpoints are of no use either
+	}
 	record := &store.Record{
 		Key: d.key, Document: x.plan.Name, Stage: ps.ID, Kind: ps.Kind.Name, Version: ps.Kind.Version, Settings: ps.keySettings,
 		Seed: ps.Seed, Inputs: inputs, Fingerprint: ps.fingerprint, Metrics: job.Metrics(), Summary: job.SummaryText(),
@@ -188,6 +192,29 @@ func (x *execution) call(ctx context.Context, ps *PlannedStage, job *Job, log *s
 		log.Error("stage ended with an error", "error", err)
 	}
 	return err
+}
+
+// unchanged checks that the world outside is still as it was when the key was made. A result that is made of a file which
+// changed meanwhile must not be kept under the old file's key.
+func (ps *PlannedStage) unchanged(ctx context.Context) error {
+	fp, ok := ps.build().(Fingerprinter)
+	if !ok {
+		return nil
+	}
+	var now map[string]string
+	err := guard(func() (err error) {
+		now, err = fp.Fingerprint(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finding out whether what it depends on has changed: %w", err)
+	}
+	var changed []string
+	changes("", ps.fingerprint, now, func(format string, args ...any) { changed = append(changed, fmt.Sprintf(format, args...)) })
+	if len(changed) > 0 {
+		return fmt.Errorf("what it reads changed while it ran (%s); run again", strings.Join(changed, "; "))
+	}
+	return nil
 }
 
 // collect moves what the stage wrote into the store.

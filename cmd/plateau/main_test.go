@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,9 +13,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/plateau-nas/plateau/configs"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
 	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages"
 )
 
 // In scripts, "plateau" is the real command line, and "toy" is the same with the small stage kinds of pipelinetest.
@@ -43,6 +46,27 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "waitfor": waitFor},
 	})
+}
+
+// A document that ships must be right for the kinds that ship with it.
+func TestShippedDocumentsAreValid(t *testing.T) {
+	reg, err := stages.Registry(func(context.Context) (*runtime.Runtime, error) { return nil, errors.New("not needed to check") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range configs.Names() {
+		text, err := configs.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := pipeline.Load(name, text)
+		if err == nil {
+			err = doc.Check(t.Context(), reg, nil)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // exits checks a command's exit code: "exits 2 toy validate x.yaml". The output of the command is matched by grepping the

@@ -110,7 +110,7 @@ func (s *Store) create() error {
 	if err := os.MkdirAll(s.path("tmp"), 0o777); err != nil {
 		return err
 	}
-	return fsx.WriteFile(s.path("tmp"), s.path("format"), []byte(formatLine), 0o666)
+	return fsx.WriteFile(s.path("tmp"), s.path("format"), []byte(formatLine), 0o644)
 }
 
 // Dir returns the store's folder.
