@@ -53,12 +53,12 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err != nil {
 		return err
 	}
-	if a != nil && (len(a.images) != len(t.images) || len(a.labels) != len(t.labels)) {
-		return fmt.Errorf("architecture_step takes batches of %d images and the training step batches of %d; take both from one supernet", len(a.labels), len(t.labels))
+	if a != nil && len(a.labels) != t.batch() {
+		return fmt.Errorf("architecture_step takes batches of %d images and the training step batches of %d; take both from one supernet", len(a.labels), t.batch())
 	}
 	load := func(split string, images *dataset.Images) (*dataset.Loader, error) {
 		return dataset.NewLoader(images, r.data.Mean, r.data.Std, dataset.LoaderOptions{
-			Batch: len(t.labels), Shuffle: true, DropLast: true, Augment: r.Augment, Workers: r.rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches", split),
+			Batch: t.batch(), Shuffle: true, DropLast: true, Augment: r.Augment, Workers: r.rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches", split),
 		})
 	}
 	training, err := load("train", r.data.Train)

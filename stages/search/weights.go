@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
@@ -18,7 +19,7 @@ import (
 type trainer struct {
 	run      *run
 	momentum *runtime.State
-	schedule func(step int) float64
+	schedule optimizer.Schedule // set once the number of steps is known
 	relaxed  *weightStep
 	path     *weightStep
 }
@@ -31,13 +32,13 @@ type weightStep struct {
 }
 
 // newTrainer loads the training steps that what the weights are trained at calls for.
-func (r *run) newTrainer(stepsPerEpoch int) (*trainer, error) {
+func (r *run) newTrainer() (*trainer, error) {
 	momentum, err := r.rt.NewState(r.index.Total())
 	if err != nil {
 		return nil, err
 	}
 	r.closers = append(r.closers, momentum.Close)
-	t := &trainer{run: r, momentum: momentum, schedule: optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightEpochs()*stepsPerEpoch)}
+	t := &trainer{run: r, momentum: momentum}
 	if r.relaxedWeights() || r.Weights.WarmUp > 0 {
 		if t.relaxed, err = r.newWeightStep("train_step", momentum); err != nil {
 			return nil, err
@@ -67,6 +68,14 @@ func (r *run) newWeightStep(port string, momentum *runtime.State) (*weightStep, 
 		w.choices = b.int64(supernet.Choices)
 	}
 	return w, b.err
+}
+
+// batch returns the number of images of a training step.
+func (t *trainer) batch() int {
+	if t.path != nil {
+		return len(t.path.labels)
+	}
+	return len(t.relaxed.labels)
 }
 
 // relaxedWeights reports whether the weights are trained on the relaxed supernet after the warm-up: at the center
