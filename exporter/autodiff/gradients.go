@@ -45,10 +45,11 @@ func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
 			return nil, fmt.Errorf("taking gradients: output %d is %v; without a seed it must have one element, like a loss", i, out.Shape())
 		}
 	}
-	grads, err := backward(outputs, full, wrt, false)
-	if err != nil {
+	p := newPass(outputs, full, wrt)
+	if err := p.run(p.between(p.reachable(outputs, wrt))); err != nil {
 		return nil, err
 	}
+	grads := p.gradients(wrt)
 	if g.Err() != nil {
 		return nil, fmt.Errorf("taking gradients: %w", g.Err())
 	}
@@ -60,46 +61,49 @@ func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
 	return grads, nil
 }
 
-// backward is Gradients without its checks: nil stands for a gradient of zero. With leaves set, gradients are the
-// direct derivatives that treat each value of wrt as independent of the others.
-func backward(outputs, seeds, wrt []*graph.Value, leaves bool) ([]*graph.Value, error) {
-	b := &pass{rules: rules(), active: map[*graph.Value]bool{}, terms: map[*graph.Value][]*graph.Value{}}
-	for _, v := range wrt {
-		b.active[v] = true
-	}
-	if leaves {
-		b.leaves = map[*graph.Value]bool{}
-		for _, v := range wrt {
-			b.leaves[v] = true
-		}
-	}
-	for i, out := range outputs {
-		b.terms[out] = append(b.terms[out], seeds[i])
-	}
-	nodes := b.between(outputs, wrt)
-	for _, n := range slices.Backward(nodes) {
-		if err := b.visit(n); err != nil {
-			return nil, err
-		}
-	}
-	grads := make([]*graph.Value, len(wrt))
-	for i, v := range wrt {
-		grads[i] = b.total(v)
-	}
-	return grads, nil
-}
-
-// pass is the state of one walk from outputs to wrt.
+// pass is one walk from outputs back to wrt: over a graph, or over the branch of an If.
 type pass struct {
 	rules  map[string]rule
 	active map[*graph.Value]bool           // depends on wrt
-	leaves map[*graph.Value]bool           // do not walk through these
 	terms  map[*graph.Value][]*graph.Value // contributions to a value's gradient so far
+	// view maps the values of a branch, which are out of reach from outside, to equal ones that can be used; others stand
+	// for themselves.
+	view  map[*graph.Value]*graph.Value
+	scope string // of the If whose branch this is
 }
 
-// between returns, in the order in which they were built, the nodes that outputs need and that depend on wrt, and
-// marks the active values.
-func (b *pass) between(outputs, wrt []*graph.Value) []*graph.Node {
+func newPass(outputs, seeds, wrt []*graph.Value) *pass {
+	p := &pass{rules: rules(), active: map[*graph.Value]bool{}, terms: map[*graph.Value][]*graph.Value{}}
+	for _, v := range wrt {
+		p.active[v] = true
+	}
+	for i, out := range outputs {
+		p.terms[out] = append(p.terms[out], seeds[i])
+	}
+	return p
+}
+
+// run visits nodes from the last to the first.
+func (p *pass) run(nodes []*graph.Node) error {
+	for _, n := range slices.Backward(nodes) {
+		if err := p.visit(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gradients returns the gradient of each value after run; nil stands for zero.
+func (p *pass) gradients(wrt []*graph.Value) []*graph.Value {
+	grads := make([]*graph.Value, len(wrt))
+	for i, v := range wrt {
+		grads[i] = p.total(v)
+	}
+	return grads
+}
+
+// reachable returns the nodes that outputs need, in the order in which they were built.
+func (p *pass) reachable(outputs, wrt []*graph.Value) []*graph.Node {
 	if len(wrt) == 0 {
 		return nil
 	}
@@ -114,7 +118,7 @@ func (b *pass) between(outputs, wrt []*graph.Value) []*graph.Node {
 		v := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		// What was built before all of wrt cannot depend on it.
-		if v == nil || v.Node() == nil || seen[v.Node()] || b.leaves[v] || v.ID() < first {
+		if v == nil || v.Node() == nil || seen[v.Node()] || v.ID() < first {
 			continue
 		}
 		seen[v.Node()] = true
@@ -122,18 +126,24 @@ func (b *pass) between(outputs, wrt []*graph.Value) []*graph.Node {
 		stack = append(stack, dependencies(v.Node())...)
 	}
 	slices.SortFunc(nodes, func(m, n *graph.Node) int { return m.Outputs[0].ID() - n.Outputs[0].ID() })
-	return slices.DeleteFunc(nodes, func(n *graph.Node) bool {
-		for _, v := range dependencies(n) {
-			if b.active[v] {
-				for _, out := range n.Outputs {
-					// Gradients end where values turn into indices or truth values.
-					b.active[out] = b.active[out] || out.DType() == graph.Float32
-				}
-				return false
-			}
+	return nodes
+}
+
+// between returns those of the nodes that depend on wrt, and marks the active values. The nodes are in the order in
+// which they were built.
+func (p *pass) between(nodes []*graph.Node) []*graph.Node {
+	var out []*graph.Node
+	for _, n := range nodes {
+		if !slices.ContainsFunc(dependencies(n), func(v *graph.Value) bool { return p.active[v] }) {
+			continue
 		}
-		return true
-	})
+		out = append(out, n)
+		for _, v := range n.Outputs {
+			// Gradients end where values turn into indices or truth values.
+			p.active[v] = p.active[v] || v.DType() == graph.Float32
+		}
+	}
+	return out
 }
 
 // dependencies returns the inputs of a node followed by the values that its bodies use. Entries may be nil.
@@ -153,36 +163,40 @@ func dependencies(n *graph.Node) []*graph.Value {
 }
 
 // visit adds what node n contributes to the gradients of its inputs.
-func (b *pass) visit(n *graph.Node) error {
+func (p *pass) visit(n *graph.Node) error {
 	g := n.Outputs[0].Graph()
-	defer openScope(g, n.Scope)()
+	defer p.openScope(g, n.Scope)()
 	dy := make([]*graph.Value, len(n.Outputs))
 	known := false
 	for i, out := range n.Outputs {
-		if !b.leaves[out] {
-			dy[i] = b.total(out)
-			known = known || dy[i] != nil
-		}
+		dy[i] = p.total(out)
+		known = known || dy[i] != nil
 	}
 	inputs := dependencies(n)
 	need := make([]bool, len(inputs))
 	for i, v := range inputs {
-		need[i] = v != nil && b.active[v]
+		need[i] = v != nil && p.active[v]
 	}
 	if !known || !slices.Contains(need, true) {
 		return nil
 	}
-	r, ok := b.rules[n.Op]
-	if !ok {
-		return fmt.Errorf("taking gradients: %s (scope %q) has no rule; these have: %s", n.Op, n.Scope, strings.Join(Operators(), ", "))
+	var grads []*graph.Value
+	if n.Op == "If" {
+		grads = p.branches(n, dy, need)
+	} else {
+		r, ok := p.rules[n.Op]
+		if !ok {
+			return fmt.Errorf("taking gradients: %s (scope %q) has no rule; these have: %s", n.Op, n.Scope, strings.Join(Operators(), ", "))
+		}
+		grads = r(p.visible(n), dy, need)
 	}
-	for i, d := range r(n, dy, need) {
+	for i, d := range grads {
 		switch {
 		case d == nil || !need[i]:
 		case g.Err() == nil && !slices.Equal(d.Shape(), inputs[i].Shape()):
 			g.Fail(n.Op, fmt.Errorf("its gradient rule gives %v for the input %v", d.Shape(), inputs[i].Shape()))
 		default:
-			b.terms[inputs[i]] = append(b.terms[inputs[i]], d)
+			p.terms[inputs[i]] = append(p.terms[inputs[i]], d)
 		}
 	}
 	if g.Err() != nil {
@@ -191,25 +205,42 @@ func (b *pass) visit(n *graph.Node) error {
 	return nil
 }
 
+// visible returns n with inputs and outputs that can be used in the current block.
+func (p *pass) visible(n *graph.Node) *graph.Node {
+	if p.view == nil {
+		return n
+	}
+	m := *n
+	m.Inputs, m.Outputs = p.seen(n.Inputs), p.seen(n.Outputs)
+	return &m
+}
+
+func (p *pass) seen(vs []*graph.Value) []*graph.Value {
+	out := slices.Clone(vs)
+	for i, v := range vs {
+		if w, ok := p.view[v]; ok {
+			out[i] = w
+		}
+	}
+	return out
+}
+
 // total returns the gradient of v, the sum of the contributions to it; nil when there are none.
-func (b *pass) total(v *graph.Value) *graph.Value {
-	terms := b.terms[v]
+func (p *pass) total(v *graph.Value) *graph.Value {
+	terms := p.terms[v]
 	if len(terms) == 0 {
 		return nil
 	}
 	sum := graph.Sum(terms...)
-	b.terms[v] = []*graph.Value{sum}
+	p.terms[v] = []*graph.Value{sum}
 	return sum
 }
 
-// openScope opens the scope of a forward node below the current one, unless the node was built in it.
-func openScope(g *graph.Graph, path string) func() {
-	current := g.ScopePath()
-	if path == current || path == "" {
+// openScope opens the scope of a forward node below the current one.
+func (p *pass) openScope(g *graph.Graph, path string) func() {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, p.scope), "/")
+	if path == "" {
 		return func() {}
-	}
-	if rest, ok := strings.CutPrefix(path, current+"/"); ok {
-		path = rest
 	}
 	return g.Scope(path)
 }

@@ -11,7 +11,7 @@ import (
 // an entry for each, of which those that are not needed are ignored and nil means zero.
 type rule func(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 
-// rules returns the rule of every operator that has one.
+// rules returns the rule of every operator that has one. If is differentiated by pass.branches.
 func rules() map[string]rule {
 	return map[string]rule{
 		"Abs":                absRule,
@@ -29,7 +29,6 @@ func rules() map[string]rule {
 		"Gemm":               gemmRule,
 		"GlobalAveragePool":  globalAveragePoolRule,
 		"Identity":           identityRule,
-		"If":                 ifRule,
 		"Log":                logRule,
 		"LogSoftmax":         logSoftmaxRule,
 		"MatMul":             matMulRule,
@@ -63,7 +62,7 @@ func rules() map[string]rule {
 
 // Operators returns the names of the operators that gradients can be taken of, sorted.
 func Operators() []string {
-	var names []string
+	names := []string{"If"}
 	for name := range rules() {
 		names = append(names, name)
 	}

@@ -66,6 +66,7 @@ type Value struct {
 	index int   // position among the node's outputs
 	data  *onnx.TensorProto
 	doc   string
+	empty bool // may be an empty tensor at run time, see Expose
 }
 
 // Graph returns the graph that the value belongs to.

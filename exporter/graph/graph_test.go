@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -380,5 +381,50 @@ func TestDynamicBatchRunsAnyBatch(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int64{5, 2}, out["y"].Shape); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestExposeHandsOutWhatABranchHasComputed(t *testing.T) {
+	g := graph.New("g")
+	x, choice := image(g, "x", 2), g.Input("choice", graph.Int64, []int{1}, "")
+	var inside []*graph.Value
+	keep := func(v *graph.Value) *graph.Value {
+		inside = append(inside, v)
+		return v
+	}
+	out := graph.Switch(choice,
+		func() []*graph.Value { return []*graph.Value{graph.Neg(keep(graph.Exp(x)))} },
+		func() []*graph.Value { return []*graph.Value{graph.Add(keep(graph.Exp(graph.Neg(x))), keep(graph.ReduceSum(x, true)))} },
+		func() []*graph.Value { return []*graph.Value{x} })
+	n := out[0].Node()
+	exposed := graph.Expose(n, func(n *graph.Node) bool { return n.Op == "Exp" || n.Op == "ReduceSum" })
+	if again := graph.Expose(n, func(n *graph.Node) bool { return n.Op == "Exp" }); again[inside[0]] != exposed[inside[0]] {
+		t.Error("exposing a value twice gives two results")
+	}
+	// Exponentials of different branches share one result; the sum has another.
+	if exposed[inside[0]] != exposed[inside[1]] || exposed[inside[1]] == exposed[inside[2]] {
+		t.Errorf("results %v, %v, %v", exposed[inside[0]], exposed[inside[1]], exposed[inside[2]])
+	}
+	g.Output("y", out[0], "")
+	g.Output("exp", graph.ReduceSum(exposed[inside[0]], true), "")
+	run := graphtest.Compile(t, g)
+	e := math.E
+	for choice, want := range map[int64][]float32{
+		0: {float32(-e), float32(-e * e), float32(e + e*e)},
+		1: {float32(1/e + 3), float32(1/e/e + 3), float32(1/e + 1/e/e)},
+		2: {1, 2, 0}, // nothing was exposed, and the sum of nothing is zero
+	} {
+		got := run(map[string]runtime.Tensor{"x": graphtest.Float32([]float32{1, 2}, 2), "choice": graphtest.Int64([]int64{choice}, 1)})
+		both := append(graphtest.Floats(t, got["y"]), graphtest.Floats(t, got["exp"])...)
+		graphtest.Close(t, fmt.Sprintf("branch %d", choice), both, want, 1e-5)
+	}
+	m, err := g.Model(graph.ModelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.Graph.Node {
+		if p.OpType == "If" && len(p.Output) != 2 {
+			t.Errorf("the If has the results %v; that of the sum is not used", p.Output)
+		}
 	}
 }

@@ -45,7 +45,7 @@ func (g *Graph) Model(o ModelOptions) (*onnx.ModelProto, error) {
 		return nil, err
 	}
 	p.Initializer = append(p.Initializer, constants...)
-	nodes, err := nodeProtos(g.root, live, private)
+	nodes, err := nodeProtos(g.root, live, used, private)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,8 @@ func (g *Graph) Encode(o ModelOptions) ([]byte, error) {
 	return onnx.Encode(m)
 }
 
-// markLive marks everything that the values are computed from, in bodies too.
+// markLive marks everything that the values are computed from, in bodies too. Of an If only the results that are used
+// count.
 func markLive(from []*Value, live map[*Node]bool, used map[*Value]bool) {
 	stack := append([]*Value(nil), from...)
 	for len(stack) > 0 {
@@ -83,17 +84,21 @@ func markLive(from []*Value, live map[*Node]bool, used map[*Value]bool) {
 			continue
 		}
 		used[v] = true
-		if n := v.node; n != nil && !live[n] {
+		n := v.node
+		if n == nil {
+			continue
+		}
+		for _, b := range n.Bodies {
+			stack = append(stack, b.Results[v.index])
+		}
+		if !live[n] {
 			live[n] = true
 			stack = append(stack, n.Inputs...)
-			for _, b := range n.Bodies {
-				stack = append(stack, b.Results...)
-			}
 		}
 	}
 }
 
-func nodeProtos(b *Block, live map[*Node]bool, private *statistics) ([]*onnx.NodeProto, error) {
+func nodeProtos(b *Block, live map[*Node]bool, used map[*Value]bool, private *statistics) ([]*onnx.NodeProto, error) {
 	var out []*onnx.NodeProto
 	for _, n := range b.nodes {
 		if !live[n] {
@@ -111,7 +116,9 @@ func nodeProtos(b *Block, live map[*Node]bool, private *statistics) ([]*onnx.Nod
 			copy(p.Input[3:], names[:])
 		}
 		for _, v := range n.Outputs {
-			p.Output = append(p.Output, v.name)
+			if len(n.Bodies) == 0 || used[v] {
+				p.Output = append(p.Output, v.name)
+			}
 		}
 		for _, a := range n.Attrs {
 			ap, err := a.proto()
@@ -121,13 +128,15 @@ func nodeProtos(b *Block, live map[*Node]bool, private *statistics) ([]*onnx.Nod
 			p.Attribute = append(p.Attribute, ap)
 		}
 		for _, body := range n.Bodies {
-			nodes, err := nodeProtos(body.Block, live, private)
+			nodes, err := nodeProtos(body.Block, live, used, private)
 			if err != nil {
 				return nil, err
 			}
 			bp := &onnx.GraphProto{Name: p.Name + "/" + body.Name, Node: nodes}
-			for _, v := range body.Results {
-				bp.Output = append(bp.Output, v.info(false))
+			for i, v := range body.Results {
+				if used[n.Outputs[i]] {
+					bp.Output = append(bp.Output, v.info(false))
+				}
 			}
 			p.Attribute = append(p.Attribute, onnx.GraphAttribute(body.Name, bp))
 		}
@@ -141,5 +150,9 @@ func (v *Value) info(dynamicBatch bool) *onnx.ValueInfoProto {
 	if dynamicBatch && len(shape) >= 2 {
 		shape[0] = -1
 	}
-	return onnx.NewValueInfo(v.name, v.dtype.ONNX(), shape, v.doc)
+	info := onnx.NewValueInfo(v.name, v.dtype.ONNX(), shape, v.doc)
+	if v.empty && len(shape) > 0 {
+		info.Type.GetTensorType().Shape.Dim[0] = new(onnx.TensorShapeProto_Dimension) // not known
+	}
+	return info
 }
