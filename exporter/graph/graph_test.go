@@ -394,7 +394,9 @@ func TestExposeHandsOutWhatABranchHasComputed(t *testing.T) {
 	}
 	out := graph.Switch(choice,
 		func() []*graph.Value { return []*graph.Value{graph.Neg(keep(graph.Exp(x)))} },
-		func() []*graph.Value { return []*graph.Value{graph.Add(keep(graph.Exp(graph.Neg(x))), keep(graph.ReduceSum(x, true)))} },
+		func() []*graph.Value {
+			return []*graph.Value{graph.Add(keep(graph.Exp(graph.Neg(x))), keep(graph.ReduceSum(x, true)))}
+		},
 		func() []*graph.Value { return []*graph.Value{x} })
 	n := out[0].Node()
 	exposed := graph.Expose(n, func(n *graph.Node) bool { return n.Op == "Exp" || n.Op == "ReduceSum" })
