@@ -174,6 +174,13 @@ func (s *stage) sharing(ctx context.Context, rt *runtime.Runtime, sp *space.Spac
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading the supernet: %w", err)
 	}
+	_, macro, err := supernet.Of(model)
+	if err != nil {
+		return nil, nil, err
+	}
+	if data, err = data.Reduce(macro.Image[1], macro.Image[2]); err != nil {
+		return nil, nil, err
+	}
 	weights, err := rt.NewState(len(flat))
 	if err != nil {
 		return nil, nil, err

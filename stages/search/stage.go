@@ -122,7 +122,11 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("loading the supernet: %w", err)
 	}
-	if r.space, err = supernet.SpaceOf(model); err != nil {
+	var macro supernet.Macro
+	if r.space, macro, err = supernet.Of(model); err != nil {
+		return err
+	}
+	if r.data, err = r.data.Reduce(macro.Image[1], macro.Image[2]); err != nil {
 		return err
 	}
 	if err := r.Neighborhood.CheckSpace(r.space); err != nil {
@@ -134,7 +138,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	r.closers = append(r.closers, r.sharing.Close)
 	r.cache = score.NewCache(r.sharing)
-	r.job.Info("%s: weights trained at %s for %d epochs, architectures compared on %d validation images", r.name(), r.Weights.At, r.weightEpochs(), r.sharing.Images())
+	r.job.Info("%s: weights trained at %s for %d epochs, architectures compared on %d validation images of %dx%d", r.name(), r.Weights.At, r.weightEpochs(), r.sharing.Images(), macro.Image[1], macro.Image[2])
 	return nil
 }
 

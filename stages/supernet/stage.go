@@ -17,6 +17,7 @@ type Settings struct {
 	Space      string   `yaml:"space" doc:"Search space: nasbench201."`
 	Channels   int      `yaml:"channels" doc:"Channels of the first of the three stages."`
 	Cells      int      `yaml:"cells" doc:"Cells a stage."`
+	ImageSize  int      `yaml:"image_size" doc:"Height and width that images are reduced to by area while searching; 0 leaves them as they are."`
 	ScoreBatch int      `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
 	Training   Training `yaml:"training" doc:"The training step of the shared weights."`
 }
@@ -59,10 +60,18 @@ func (s *Settings) Validate() error {
 	if _, err := space.ByName(s.Space); err != nil {
 		errs = append(errs, &pipeline.SettingError{Path: "space", Err: err})
 	}
+	size := 32
+	if s.ImageSize != 0 {
+		size = s.ImageSize
+	}
+	if size < 8 || size%4 != 0 {
+		errs = append(errs, &pipeline.SettingError{Path: "image_size", Err: fmt.Errorf("%d; give a multiple of 4 from 8 up, or 0 for the images' own size", s.ImageSize)})
+		size = 32
+	}
 	if s.ScoreBatch < 2 {
 		errs = append(errs, &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)})
 	}
-	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(), s.Training.Validate("training"))
+	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, size, size}}).Check(), s.Training.Validate("training"))
 	return errors.Join(errs...)
 }
 
@@ -77,6 +86,11 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	d, err := dataset.Load(in.Path)
 	if err != nil {
 		return err
+	}
+	if s.ImageSize != 0 {
+		if d, err = d.Reduce(s.ImageSize, s.ImageSize); err != nil {
+			return &pipeline.SettingError{Path: "image_size", Err: err}
+		}
 	}
 	sp, err := space.ByName(s.Space)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
@@ -119,13 +120,15 @@ func edgeNames(s *space.Space) []string {
 	return out
 }
 
-// compactJSON encodes values of this package, which cannot fail.
+// compactJSON encodes values of this package, which cannot fail. Edges such as 1<-0 stay readable.
 func compactJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return "null"
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Forward returns the relaxed supernet: images, probabilities and params give logits.
@@ -192,15 +195,17 @@ func (sn *Supernet) ArchitectureStep(batch int) (*onnx.ModelProto, error) {
 	return sn.finish(g, "Loss and its gradient by the edge probabilities, with the weights fixed.")
 }
 
-// SpaceOf returns the search space that a graph of this package was made for.
-func SpaceOf(model []byte) (*space.Space, error) {
+// Of returns the search space and the skeleton that a graph of this package was made for.
+func Of(model []byte) (*space.Space, Macro, error) {
 	m, err := onnx.Decode(model)
 	if err != nil {
-		return nil, err
+		return nil, Macro{}, err
 	}
-	name, ok := onnx.Metadata(m)["plateau.space"]
-	if !ok {
-		return nil, errors.New("the model does not say which search space it is of; it was not made by the supernet stage")
+	about := onnx.Metadata(m)
+	var macro Macro
+	if err := json.Unmarshal([]byte(about["plateau.macro"]), &macro); err != nil || about["plateau.space"] == "" {
+		return nil, Macro{}, errors.New("the model does not say which search space and skeleton it has; it was not made by the supernet stage")
 	}
-	return space.ByName(name)
+	s, err := space.ByName(about["plateau.space"])
+	return s, macro, err
 }
