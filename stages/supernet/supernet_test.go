@@ -77,8 +77,8 @@ func TestParameterCountsEqualThePublishedOnes(t *testing.T) {
 	}
 }
 
-// session runs a model once.
-func session(t *testing.T, rt *runtime.Runtime, build func() (*onnx.ModelProto, error), in map[string]runtime.Tensor) map[string]runtime.Tensor {
+// session loads a model and returns what runs it.
+func session(t *testing.T, rt *runtime.Runtime, build func() (*onnx.ModelProto, error)) func(in map[string]runtime.Tensor) map[string]runtime.Tensor {
 	t.Helper()
 	m, err := build()
 	if err != nil {
@@ -92,12 +92,15 @@ func session(t *testing.T, rt *runtime.Runtime, build func() (*onnx.ModelProto, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	out, err := s.Run(context.Background(), in)
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { s.Close() })
+	return func(in map[string]runtime.Tensor) map[string]runtime.Tensor {
+		t.Helper()
+		out, err := s.Run(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
 	}
-	return out
 }
 
 func vector(v []float32, shape ...int64) runtime.Tensor { return runtime.Tensor{Shape: shape, Data: v} }
@@ -142,6 +145,8 @@ func TestSupernetAtOneHotEqualsStandAloneNetwork(t *testing.T) {
 	for range 6 {
 		archs = append(archs, sp.Random(rng))
 	}
+	relaxedForm := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(batch) })
+	pathForm := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Path(batch) })
 	for _, a := range archs {
 		p := make([]float32, 30)
 		choices := make([]int64, 6)
@@ -149,10 +154,8 @@ func TestSupernetAtOneHotEqualsStandAloneNetwork(t *testing.T) {
 			p[e*5+op], choices[e] = 1, int64(op)
 		}
 		flat := vector(weights, int64(len(weights)))
-		relaxed := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(batch) },
-			map[string]runtime.Tensor{"images": images, "params": flat, "probabilities": vector(p, 6, 5)})
-		path := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Path(batch) },
-			map[string]runtime.Tensor{"images": images, "params": flat, "choices": {Shape: []int64{6}, Data: choices}})
+		relaxed := relaxedForm(map[string]runtime.Tensor{"images": images, "params": flat, "probabilities": vector(p, 6, 5)})
+		path := pathForm(map[string]runtime.Tensor{"images": images, "params": flat, "choices": {Shape: []int64{6}, Data: choices}})
 
 		n := supernet.Network{Space: sp.Name, Architecture: sp.Format(a), Macro: small}
 		ix, _, err := n.Indexes()
@@ -167,7 +170,7 @@ func TestSupernetAtOneHotEqualsStandAloneNetwork(t *testing.T) {
 		if err != nil || copied == 0 {
 			t.Fatalf("copied %d parameters: %v", copied, err)
 		}
-		alone := session(t, rt, func() (*onnx.ModelProto, error) { return n.Forward(batch) },
+		alone := session(t, rt, func() (*onnx.ModelProto, error) { return n.Forward(batch) })(
 			map[string]runtime.Tensor{"images": images, "params": vector(own, int64(len(own)))})
 		want := alone["logits"].Data.([]float32)
 		closeTo(t, n.Architecture+" relaxed", relaxed["logits"].Data.([]float32), want, 1e-4)
@@ -187,6 +190,8 @@ func TestPathStepEqualsTrainStepAtOneHot(t *testing.T) {
 	tr := supernet.DefaultTraining()
 	tr.Batch = 4
 	n := int64(sn.Index.Total())
+	trainStep := session(t, rt, func() (*onnx.ModelProto, error) { return sn.TrainStep(tr) })
+	pathStep := session(t, rt, func() (*onnx.ModelProto, error) { return sn.PathStep(tr) })
 	for range 5 {
 		a := sp.Random(rng)
 		p, choices := make([]float32, 30), make([]int64, 6)
@@ -198,10 +203,10 @@ func TestPathStepEqualsTrainStepAtOneHot(t *testing.T) {
 			"params": vector(sn.Index.Initialize(rng), n), "momentum": vector(normal(rng, int(n)), n), "learning_rate": vector([]float32{0.1}, 1),
 		}
 		in["probabilities"] = vector(p, 6, 5)
-		want := session(t, rt, func() (*onnx.ModelProto, error) { return sn.TrainStep(tr) }, in)
+		want := trainStep(in)
 		delete(in, "probabilities")
 		in["choices"] = runtime.Tensor{Shape: []int64{6}, Data: choices}
-		got := session(t, rt, func() (*onnx.ModelProto, error) { return sn.PathStep(tr) }, in)
+		got := pathStep(in)
 		for _, name := range []string{"loss", "correct", "next_params", "next_momentum"} {
 			closeTo(t, sp.Format(a)+" "+name, got[name].Data.([]float32), want[name].Data.([]float32), 1e-4)
 		}
