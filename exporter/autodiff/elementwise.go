@@ -22,14 +22,6 @@ func subRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return out
 }
 
-func sumRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
-	out := make([]*graph.Value, len(n.Inputs))
-	for i := range out {
-		out[i] = dy[0] // the builder's Sum does not broadcast
-	}
-	return out
-}
-
 func mulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	a, b := n.Inputs[0], n.Inputs[1]
 	out := make([]*graph.Value, 2)

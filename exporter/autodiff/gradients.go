@@ -64,8 +64,8 @@ func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
 // pass is one walk from outputs back to wrt: over a graph, or over the branch of an If.
 type pass struct {
 	rules  map[string]rule
-	active map[*graph.Value]bool           // depends on wrt
-	terms  map[*graph.Value][]*graph.Value // contributions to a value's gradient so far
+	active map[*graph.Value]bool         // depends on wrt
+	total  map[*graph.Value]*graph.Value // the sum of the contributions to a value's gradient so far
 	// view maps the values of a branch, which are out of reach from outside, to equal ones that can be used; others stand
 	// for themselves.
 	view  map[*graph.Value]*graph.Value
@@ -73,12 +73,12 @@ type pass struct {
 }
 
 func newPass(outputs, seeds, wrt []*graph.Value) *pass {
-	p := &pass{rules: rules(), active: map[*graph.Value]bool{}, terms: map[*graph.Value][]*graph.Value{}}
+	p := &pass{rules: rules(), active: map[*graph.Value]bool{}, total: map[*graph.Value]*graph.Value{}}
 	for _, v := range wrt {
 		p.active[v] = true
 	}
 	for i, out := range outputs {
-		p.terms[out] = append(p.terms[out], seeds[i])
+		p.contribute(out, seeds[i])
 	}
 	return p
 }
@@ -97,7 +97,7 @@ func (p *pass) run(nodes []*graph.Node) error {
 func (p *pass) gradients(wrt []*graph.Value) []*graph.Value {
 	grads := make([]*graph.Value, len(wrt))
 	for i, v := range wrt {
-		grads[i] = p.total(v)
+		grads[i] = p.total[v]
 	}
 	return grads
 }
@@ -169,7 +169,7 @@ func (p *pass) visit(n *graph.Node) error {
 	dy := make([]*graph.Value, len(n.Outputs))
 	known := false
 	for i, out := range n.Outputs {
-		dy[i] = p.total(out)
+		dy[i] = p.total[out]
 		known = known || dy[i] != nil
 	}
 	inputs := dependencies(n)
@@ -196,7 +196,7 @@ func (p *pass) visit(n *graph.Node) error {
 		case g.Err() == nil && !slices.Equal(d.Shape(), inputs[i].Shape()):
 			g.Fail(n.Op, fmt.Errorf("its gradient rule gives %v for the input %v", d.Shape(), inputs[i].Shape()))
 		default:
-			p.terms[inputs[i]] = append(p.terms[inputs[i]], d)
+			p.contribute(inputs[i], d)
 		}
 	}
 	if g.Err() != nil {
@@ -225,15 +225,12 @@ func (p *pass) seen(vs []*graph.Value) []*graph.Value {
 	return out
 }
 
-// total returns the gradient of v, the sum of the contributions to it; nil when there are none.
-func (p *pass) total(v *graph.Value) *graph.Value {
-	terms := p.terms[v]
-	if len(terms) == 0 {
-		return nil
+// contribute adds d to the gradient of v, at once, so that no more than the sum need be kept in memory.
+func (p *pass) contribute(v, d *graph.Value) {
+	if sum := p.total[v]; sum != nil {
+		d = graph.Add(sum, d)
 	}
-	sum := graph.Sum(terms...)
-	p.terms[v] = []*graph.Value{sum}
-	return sum
+	p.total[v] = d
 }
 
 // openScope opens the scope of a forward node below the current one.

@@ -53,7 +53,6 @@ func rules() map[string]rule {
 		"Split":              splitRule,
 		"Sqrt":               sqrtRule,
 		"Sub":                subRule,
-		"Sum":                sumRule,
 		"Tanh":               tanhRule,
 		"Transpose":          transposeRule,
 		"Where":              whereRule,

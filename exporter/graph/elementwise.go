@@ -74,24 +74,21 @@ func Max(a, b *Value) *Value { return binary("Max", a, b, 0) }
 // Min returns the elementwise minimum, broadcast.
 func Min(a, b *Value) *Value { return binary("Min", a, b, 0) }
 
-// Sum returns the elementwise sum of values of one shape; the sum of one value is that value, that of none is nil.
+// Sum returns the elementwise sum of values of one shape; the sum of one value is that value, that of none is nil. It
+// is a chain of Add: ONNX Runtime's Sum runs on one thread and makes room for each partial sum anew, where Add runs
+// on all threads and in place.
 func Sum(xs ...*Value) *Value {
 	if len(xs) == 0 {
 		return nil
 	}
-	if len(xs) == 1 {
-		return xs[0]
-	}
-	g := graphOf(xs...)
+	total := xs[0]
 	for _, x := range xs[1:] {
-		if x.dtype != xs[0].dtype || !slices.Equal(x.shape, xs[0].shape) {
-			g.fail("Sum", "the terms %v%v and %v%v differ", xs[0].dtype, xs[0].shape, x.dtype, x.shape)
+		if x.dtype != total.dtype || !slices.Equal(x.shape, total.shape) {
+			total.graph.fail("Sum", "the terms %v%v and %v%v differ", total.dtype, total.shape, x.dtype, x.shape)
 		}
+		total = Add(total, x)
 	}
-	if len(xs) == 2 {
-		return Add(xs[0], xs[1]) // the two-operand kernel is faster than Sum with two terms
-	}
-	return g.node("Sum", xs, nil, nil, []spec{{xs[0].dtype, xs[0].shape}}, true)[0]
+	return total
 }
 
 // Neg returns -x.
