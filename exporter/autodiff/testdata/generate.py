@@ -90,6 +90,8 @@ def convolutions():
     conv((2, 4, 6, 5), (6, 2), (1, 1), groups=2)
     for k, s, d in ((3, 1, 1), (3, 2, 1), (5, 1, 1), (5, 2, 1), (3, 1, 2), (3, 2, 2), (5, 1, 2), (5, 2, 2)):
         conv((1, 3, 8, 8), (3, 1), (k, k), (s, s), (d * (k - 1) // 2,) * 4, (d, d), groups=3)
+    conv((1, 2, 3, 48), (2, 1), (3, 3), (1, 1), (1,) * 4, groups=2)  # wide beside the kernel
+    conv((1, 2, 3, 49), (2, 1), (3, 3), (2, 2), (1,) * 4, groups=2)
     conv((2, 2, 6, 6), (4, 1), (3, 3), (1, 1), (1,) * 4, groups=2)  # two outputs for each input channel
     conv((2, 3, 6, 6), (4, 3), (3, 3), (1, 1), (1,) * 4, bias=True)
     conv((3, 2, 5, 5), (4, 2), (1, 1), bias=True)
