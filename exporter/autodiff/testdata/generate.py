@@ -226,6 +226,79 @@ def losses():
         case("CrossEntropy", [(5, 4), like((5,), "labels", classes=4)], f, smoothing=s)
 
 
+def network():
+    """A small NAS-Bench-201 supernet: loss and gradients of the first step, and 20 steps of SGD. The Go test builds the same with
+    the exporter's packages; both take parameters in the order of their use."""
+    batch, size, classes, steps = 4, 8, 5, 20
+    shapes = []
+
+    def forward(x, alpha, take):
+        def norm(x, affine=False, scale=1.0):
+            c = x.shape[1]
+            s, b = (take((c,), "ones"), take((c,), "zeros")) if affine else (None, None)
+            return F.batch_norm(x, None, None, s, b, True, 0.1, 1e-5) * scale
+
+        def conv(x, out, k, stride=1):
+            return F.conv2d(x, take((out, x.shape[1], k, k), "conv"), None, stride, k // 2)
+
+        def cell(x):
+            c, states, e = x.shape[1], [x], 0
+            for node in range(1, 4):
+                total = 0
+                for j in range(node):
+                    h, w = states[j], p[e]
+                    total = total + w[1] * h + norm(conv(torch.relu(h), c, 1), scale=w[2]) + norm(conv(torch.relu(h), c, 3), scale=w[3])
+                    total = total + w[4] * F.avg_pool2d(h, 3, 1, 1, count_include_pad=False)
+                    e += 1
+                states.append(total)
+            return states[-1]
+
+        p = torch.softmax(alpha, 1)
+        x = cell(norm(conv(x, 4, 3), True))
+        y = norm(conv(torch.relu(x), 8, 3, 2), True)
+        y = norm(conv(torch.relu(y), 8, 3), True)
+        x = cell(y + conv(F.avg_pool2d(x, 2), 8, 1))
+        x = torch.relu(norm(x, True)).mean((2, 3))
+        return x @ take((classes, 8), "linear").t() + take((classes,), "zeros")
+
+    def declare(shape, init):
+        shapes.append((shape, init))
+        return make_parameter(len(shapes) - 1)
+
+    def make_parameter(i):
+        shape, init = shapes[i]
+        if init in ("ones", "zeros"):
+            return torch.full(shape, 1.0 if init == "ones" else 0.0)
+        bound = np.float32(1 / np.sqrt(np.prod(shape[1:])))
+        return torch.from_numpy((noise(9000 + i, int(np.prod(shape))) * bound).astype(np.float64).reshape(shape))
+
+    def data(t):
+        x = make(8100 + t, like((batch, 3, size, size), "noise"))
+        return x, make(8200 + t, like((batch,), "labels", classes=classes))
+
+    alpha = make(8000, like((6, 5), "noise")).requires_grad_()
+    forward(data(0)[0], alpha, declare)
+    parameters = [make_parameter(i).requires_grad_() for i in range(len(shapes))]
+    optimizer = torch.optim.SGD(parameters, 0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    losses = []
+    for t in range(steps):
+        x, y = data(t)
+        remaining = iter(parameters)
+        loss = F.cross_entropy(forward(x, alpha, lambda shape, init: next(remaining)), y, label_smoothing=0.1)
+        alpha.grad = None
+        optimizer.zero_grad()
+        loss.backward()
+        losses.append(float(loss))
+        flat = lambda vs: np.concatenate([v.detach().numpy().ravel() for v in vs]).astype(np.float32)
+        if t == 0:
+            tensors["network/gradient"] = flat([v.grad for v in parameters])
+            tensors["network/alpha_gradient"] = flat([alpha.grad])
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    tensors["network/losses"] = np.array(losses, np.float32)
+    tensors["network/parameters"] = flat(parameters)
+
+
 def write(path):
     header, data = {"__metadata__": {"cases": json.dumps(cases, separators=(",", ":")), "torch": torch.__version__}}, b""
     for name in sorted(tensors):
@@ -239,6 +312,6 @@ def write(path):
     print(path, os.path.getsize(path), "bytes,", len(cases), "cases")
 
 
-for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses):
+for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, network):
     group()
 write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.safetensors"))
