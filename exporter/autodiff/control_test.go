@@ -2,7 +2,9 @@ package autodiff_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/autodiff"
@@ -96,10 +98,55 @@ func TestSwitchKeepsItsWorkInsideBranches(t *testing.T) {
 		choice := graph.Slice(choices, graph.Range{Axis: 0, Start: edge, End: edge + 1})
 		return graph.Switch(choice, ops...)[0]
 	})
-	outside := []string{"If", "Slice", "Less", "Tanh", "Mul", "Sub", "Add", "ReduceSum", "Reshape", "Expand", "Identity", "Sum"}
+	outside := []string{"If", "Slice", "Less", "Tanh", "Mul", "Sub", "Add", "ReduceSum", "Reshape", "Expand", "Identity"}
 	for _, n := range g.Nodes() {
 		if !slices.Contains(outside, n.Op) {
 			t.Errorf("%s at scope %q runs whatever branch is chosen", n.Op, n.Scope)
 		}
+	}
+}
+
+func TestGradientsOfGradientsOfSwitch(t *testing.T) {
+	g := graph.New("g")
+	x, choice := vector(g, "x", 1), g.Input("choice", graph.Int64, []int{1}, "")
+	y := graph.Switch(choice,
+		func() []*graph.Value { return []*graph.Value{graph.Exp(graph.Mul(x, x))} },
+		func() []*graph.Value { return []*graph.Value{graph.Tanh(x)} },
+		func() []*graph.Value { return []*graph.Value{x} })
+	first, err := autodiff.Gradients(y, nil, []*graph.Value{x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := autodiff.Gradients(first, nil, []*graph.Value{x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Output("first", first[0], "")
+	g.Output("second", second[0], "")
+	run := graphtest.Compile(t, g)
+	e, h := math.Exp(0.25), math.Tanh(0.5)
+	for choice, want := range map[int64][2]float64{
+		0: {e, 3 * e}, // 2x e^(x^2) and (2 + 4x^2) e^(x^2) at 1/2
+		1: {1 - h*h, -2 * h * (1 - h*h)},
+		2: {1, 0},
+	} {
+		out := run(map[string]runtime.Tensor{"x": graphtest.Float32([]float32{0.5}, 1), "choice": graphtest.Int64([]int64{choice}, 1)})
+		graphtest.Close(t, fmt.Sprintf("branch %d: first", choice), graphtest.Floats(t, out["first"]), []float32{float32(want[0])}, 1e-5)
+		graphtest.Close(t, fmt.Sprintf("branch %d: second", choice), graphtest.Floats(t, out["second"]), []float32{float32(want[1])}, 1e-5)
+	}
+}
+
+func TestMistakesInBranchesNameTheirScope(t *testing.T) {
+	g := graph.New("g")
+	x := vector(g, "x", 3)
+	y := graph.Switch(g.Ints(0),
+		func() []*graph.Value {
+			defer g.Scope("cell2/edge0")()
+			return []*graph.Value{graph.ScatterAdd(x, g.Ints(0, 2), graph.Slice(x, graph.Range{End: 2}), 0)}
+		},
+		func() []*graph.Value { return []*graph.Value{x} })
+	_, err := autodiff.Gradients([]*graph.Value{graph.ReduceSum(y[0], true)}, nil, []*graph.Value{x})
+	if err == nil || !strings.Contains(err.Error(), `ScatterElements (scope "cell2/edge0") has no rule`) {
+		t.Errorf("error = %v", err)
 	}
 }
