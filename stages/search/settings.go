@@ -113,7 +113,7 @@ func (s *Settings) Validate() error {
 		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
 	case DARTS:
-		check(s.Alpha.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", s.Alpha.Start, s.Weights.WarmUp)
+		check(s.Alpha.Start < 0 || s.Alpha.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", s.Alpha.Start, s.Weights.WarmUp)
 		check(s.Alpha.Start >= 0 && s.Alpha.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", s.Alpha.Start, s.Epochs)
 		check(s.Alpha.Start <= s.weightEpochs() || s.Alpha.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", s.Alpha.Start, s.Weights.Epochs)
 		check(positive(s.Alpha.LearningRate), "alpha.learning_rate", "%v is not a number above 0", s.Alpha.LearningRate)

@@ -49,6 +49,9 @@ func (r *run) newTrainer() (*trainer, error) {
 			return nil, err
 		}
 	}
+	if t.path != nil && t.relaxed != nil && len(t.path.labels) != len(t.relaxed.labels) {
+		return nil, fmt.Errorf("train_step takes batches of %d images and path_step batches of %d; take both from one supernet", len(t.relaxed.labels), len(t.path.labels))
+	}
 	return t, nil
 }
 
@@ -66,6 +69,9 @@ func (r *run) newWeightStep(port string, momentum *runtime.State) (*weightStep, 
 		w.probabilities = b.float32(supernet.Probabilities)
 	} else {
 		w.choices = b.int64(supernet.Choices)
+	}
+	if im := r.data.Train; b.err == nil && len(w.images) != len(w.labels)*im.Values() {
+		return nil, fmt.Errorf("%s was built for other images than those of %dx%dx%d that the supernet is searched with; take all graphs from one supernet", port, im.Channels, im.Height, im.Width)
 	}
 	return w, b.err
 }

@@ -1,0 +1,211 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/stages/internal/stagetest"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// The moments at which runs are interrupted.
+func inSecondEpoch(p event.Progress) bool { return p.Phase != "score" && p.Done == 1 && !p.Final }
+func inScoring(p event.Progress) bool     { return p.Phase == "score" && !p.Final }
+
+// interrupted starts the run and ends its context at the given moment.
+func interrupted(t *testing.T, run stagetest.Run, at func(event.Progress) bool) *stagetest.Result {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	run.Context, run.Watch = ctx, func(e event.Event) {
+		if e.Type == event.StageProgress && at(*e.Progress) {
+			cancel()
+		}
+	}
+	res := run.Do(t)
+	if !errors.Is(res.Err, context.Canceled) {
+		t.Fatalf("the interrupted run ended with %v", res.Err)
+	}
+	failedCleanly(t, res)
+	return res
+}
+
+// logged fails the test when a run has not said something.
+func logged(t *testing.T, res *stagetest.Result, level, want string) {
+	t.Helper()
+	if got := res.Logged(level); !strings.Contains(got, want) {
+		t.Errorf("%q is not among what was said:\n%s", want, got)
+	}
+}
+
+// copyOf returns a folder with the files of another one.
+func copyOf(t *testing.T, folder string) string {
+	t.Helper()
+	out := t.TempDir()
+	if err := os.CopyFS(out, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// change rewrites a file.
+func change(t *testing.T, path string, f func(data []byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, f(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	gradientSearch = "{algorithm: darts, epochs: 2, finalists: 9, weights: {at: neighbor}, neighborhood: {samples: 3, kind: shuffle}}"
+	pathSearch     = "{algorithm: random, epochs: 2, finalists: 3, candidates: 9, neighborhood: {samples: 3}}"
+)
+
+func TestInterruptedSearchEndsWithTheSameBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many searches")
+	}
+	in := stagetest.Inputs(t, stagetest.DefaultImages())
+	for _, c := range []struct {
+		name, settings string
+		twice          bool
+	}{
+		{"gradient-based", gradientSearch, true},
+		{"random", pathSearch, true},
+		{"sampled, in phases", "{algorithm: darts, epochs: 3, finalists: 2, weights: {at: path, warm_up: 1, epochs: 2}, alpha: {relaxation: gumbel, start: 1}, neighborhood: {samples: 3}}", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			run := search(t, in, c.settings)
+			want := run.Must(t)
+			first := interrupted(t, run, inSecondEpoch)
+			run.Scratch = first.Scratch
+			if c.twice {
+				logged(t, interrupted(t, run, inScoring), "info", "continuing after epoch 1 of ")
+			}
+			last := run.Must(t)
+			logged(t, last, "info", "continuing after epoch ")
+			if said := last.Logged("warn"); strings.Contains(said, "over") {
+				t.Error(said)
+			}
+			stagetest.SameBytes(t, want, last)
+			if want.Metrics["own_score"] != last.Metrics["own_score"] || want.Summary != last.Summary {
+				t.Errorf("metrics %v and summary %q; without an interruption %v and %q", last.Metrics, last.Summary, want.Metrics, want.Summary)
+			}
+		})
+	}
+}
+
+func TestAnotherSeedIsAnotherSearch(t *testing.T) {
+	in := stagetest.Inputs(t, stagetest.DefaultImages())
+	run := search(t, in, "{algorithm: random, epochs: 1, finalists: 1, candidates: 2, neighborhood: {radius: 0}}")
+	one := run.Must(t).Bytes(t)
+	run.Seed++
+	two := run.Must(t).Bytes(t)
+	for name := range one {
+		if one[name] == two[name] {
+			t.Errorf("%s is the same with another seed", name)
+		}
+	}
+}
+
+func TestDamagedCheckpointIsReportedAndTheSearchStartsOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many searches")
+	}
+	in := stagetest.Inputs(t, stagetest.DefaultImages())
+	run := search(t, in, gradientSearch)
+	want := run.Must(t)
+	scratch := interrupted(t, run, inSecondEpoch).Scratch
+	for _, c := range []struct {
+		name, file, said string
+		damage           func([]byte) []byte
+	}{
+		{"a bit of the weights", checkpointFile, "is damaged", func(data []byte) []byte { data[len(data)-100] ^= 4; return data }},
+		{"a digit of the history", historyFile, "history", func(data []byte) []byte {
+			return []byte(strings.Replace(string(data), ",2.", ",3.", 1))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			damaged := run
+			damaged.Scratch = copyOf(t, scratch)
+			change(t, filepath.Join(damaged.Scratch, c.file), c.damage)
+			res := damaged.Must(t)
+			logged(t, res, "warn", c.said)
+			logged(t, res, "warn", "the search starts over")
+			stagetest.SameBytes(t, want, res)
+		})
+	}
+}
+
+// What was scored before a kill is not scored again, and what cannot be trusted is.
+func TestKeptScoresAreUsedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many searches")
+	}
+	in := stagetest.Inputs(t, stagetest.DefaultImages())
+	run := search(t, in, pathSearch)
+	want := run.Must(t)
+	scratch := interrupted(t, run, inScoring).Scratch
+	all, err := result.ReadScores(want.Outputs["scores"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Leave what a run would have left that was killed after eleven architectures.
+	part := *all
+	part.Scores = part.Scores[:11]
+	cache := score.NewCache(nil)
+	cache.Recall(space.NASBench201(), part.Images, &part)
+	kept := filepath.Join(scratch, scoresFile)
+	if err := cache.Keep(kept, space.NASBench201(), part.Images); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		alter func(t *testing.T, path string)
+		level string
+		said  string
+		asked int
+	}{
+		{"as they were left", func(*testing.T, string) {}, "info", "continuing with 11 architectures scored", len(all.Scores) - 11},
+		{"with a wrong digit", func(t *testing.T, path string) {
+			change(t, path, func(data []byte) []byte { return []byte(strings.Replace(string(data), "2.", "1.", 1)) })
+		}, "warn", "all architectures are scored again", len(all.Scores)},
+		{"gone", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}, "info", "continuing after epoch 2 of 2", len(all.Scores)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			again := run
+			again.Scratch = copyOf(t, scratch)
+			c.alter(t, filepath.Join(again.Scratch, scoresFile))
+			asked := 0
+			again.Watch = func(e event.Event) {
+				if e.Type == event.StageProgress && e.Progress.Phase == "score" {
+					asked = e.Progress.Total
+				}
+			}
+			res := again.Must(t)
+			logged(t, res, c.level, c.said)
+			if asked != c.asked {
+				t.Errorf("%d architectures were scored instead of %d", asked, c.asked)
+			}
+			stagetest.SameBytes(t, want, res)
+		})
+	}
+}
