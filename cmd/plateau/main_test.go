@@ -20,8 +20,14 @@ import (
 	"github.com/plateau-nas/plateau/stages"
 )
 
+// asPlateau makes the test binary be the command, for tests that must kill it.
+const asPlateau = "PLATEAU_TEST_AS_COMMAND"
+
 // In scripts, "plateau" is the real command line, and "toy" is the same with the small stage kinds of pipelinetest.
 func TestMain(m *testing.M) {
+	if os.Getenv(asPlateau) != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){
 		"plateau": main,
 		"toy": func() {
