@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 )
@@ -45,7 +47,7 @@ func Opener(t testing.TB) runtime.Opener {
 	return func(context.Context) (*runtime.Runtime, error) { return Runtime(t), nil }
 }
 
-// Main runs a package's tests and closes what they share:
+// Main runs a package's tests, closes what they share and fails when goroutines are left:
 //
 //	func TestMain(m *testing.M) { stagetest.Main(m) }
 func Main(m *testing.M) {
@@ -59,6 +61,12 @@ func Main(m *testing.M) {
 	if err := runtimetest.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "close the shared runtime:", err)
 		code = max(code, 1)
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
