@@ -72,47 +72,61 @@ const (
 	pathSearch     = "{algorithm: random, epochs: 2, finalists: 3, candidates: 9, neighborhood: {samples: 3}}"
 )
 
-func TestInterruptedSearchEndsWithTheSameBytes(t *testing.T) {
+func TestInterruptedSearches(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many searches")
 	}
 	in := stagetest.Inputs(t, stagetest.DefaultImages())
 	for _, c := range []struct {
 		name, settings string
-		twice          bool
+		further        func(t *testing.T, c *cut)
 	}{
-		{"gradient-based", gradientSearch, true},
-		{"random", pathSearch, true},
-		{"sampled, in phases", "{algorithm: darts, epochs: 3, finalists: 2, weights: {at: path, warm_up: 1, epochs: 2}, alpha: {relaxation: gumbel, start: 1}, neighborhood: {samples: 3}}", false},
+		{"gradient-based", gradientSearch, damagedCheckpoints},
+		{"random", pathSearch, func(t *testing.T, c *cut) {
+			anotherSeed(t, c)
+			keptScores(t, c)
+		}},
+		{"sampled, in phases", "{algorithm: darts, epochs: 3, finalists: 2, weights: {at: path, warm_up: 1, epochs: 2}, alpha: {relaxation: gumbel, start: 1}, neighborhood: {samples: 3}}", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			run := search(t, in, c.settings)
-			want := run.Must(t)
-			first := interrupted(t, run, inSecondEpoch)
-			run.Scratch = first.Scratch
-			if c.twice {
-				logged(t, interrupted(t, run, inScoring), "info", "continuing after epoch 1 of ")
+			k := &cut{run: search(t, in, c.settings)}
+			k.want = k.run.Must(t)
+			k.inEpoch = interrupted(t, k.run, inSecondEpoch).Scratch
+			again := k.run
+			again.Scratch = copyOf(t, k.inEpoch)
+			if c.further != nil {
+				res := interrupted(t, again, inScoring)
+				logged(t, res, "info", "continuing after epoch 1 of ")
+				k.inScoring = copyOf(t, res.Scratch)
 			}
-			last := run.Must(t)
+			last := again.Must(t)
 			logged(t, last, "info", "continuing after epoch ")
 			if said := last.Logged("warn"); strings.Contains(said, "over") {
 				t.Error(said)
 			}
-			stagetest.SameBytes(t, want, last)
-			if want.Metrics["own_score"] != last.Metrics["own_score"] || want.Summary != last.Summary {
-				t.Errorf("metrics %v and summary %q; without an interruption %v and %q", last.Metrics, last.Summary, want.Metrics, want.Summary)
+			stagetest.SameBytes(t, k.want, last)
+			if k.want.Metrics["own_score"] != last.Metrics["own_score"] || k.want.Summary != last.Summary {
+				t.Errorf("metrics %v and summary %q; without an interruption %v and %q", last.Metrics, last.Summary, k.want.Metrics, k.want.Summary)
+			}
+			if c.further != nil {
+				c.further(t, k)
 			}
 		})
 	}
 }
 
-func TestAnotherSeedIsAnotherSearch(t *testing.T) {
-	in := stagetest.Inputs(t, stagetest.DefaultImages())
-	run := search(t, in, "{algorithm: random, epochs: 1, finalists: 1, candidates: 2, neighborhood: {radius: 0}}")
-	one := run.Must(t).Bytes(t)
+// cut is a search, what it ends with undisturbed, and the folders that two interruptions have left.
+type cut struct {
+	run                stagetest.Run
+	want               *stagetest.Result
+	inEpoch, inScoring string
+}
+
+func anotherSeed(t *testing.T, c *cut) {
+	run := c.run
 	run.Seed++
-	two := run.Must(t).Bytes(t)
+	one, two := c.want.Bytes(t), run.Must(t).Bytes(t)
 	for name := range one {
 		if one[name] == two[name] {
 			t.Errorf("%s is the same with another seed", name)
@@ -120,15 +134,9 @@ func TestAnotherSeedIsAnotherSearch(t *testing.T) {
 	}
 }
 
-func TestDamagedCheckpointIsReportedAndTheSearchStartsOver(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many searches")
-	}
-	in := stagetest.Inputs(t, stagetest.DefaultImages())
-	run := search(t, in, gradientSearch)
-	want := run.Must(t)
-	scratch := interrupted(t, run, inSecondEpoch).Scratch
-	for _, c := range []struct {
+// A checkpoint that cannot be trusted is reported, and the search starts over.
+func damagedCheckpoints(t *testing.T, c *cut) {
+	for _, d := range []struct {
 		name, file, said string
 		damage           func([]byte) []byte
 	}{
@@ -137,29 +145,21 @@ func TestDamagedCheckpointIsReportedAndTheSearchStartsOver(t *testing.T) {
 			return []byte(strings.Replace(string(data), ",2.", ",3.", 1))
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			damaged := run
-			damaged.Scratch = copyOf(t, scratch)
-			change(t, filepath.Join(damaged.Scratch, c.file), c.damage)
-			res := damaged.Must(t)
-			logged(t, res, "warn", c.said)
+		t.Run(d.name, func(t *testing.T) {
+			run := c.run
+			run.Scratch = copyOf(t, c.inEpoch)
+			change(t, filepath.Join(run.Scratch, d.file), d.damage)
+			res := run.Must(t)
+			logged(t, res, "warn", d.said)
 			logged(t, res, "warn", "the search starts over")
-			stagetest.SameBytes(t, want, res)
+			stagetest.SameBytes(t, c.want, res)
 		})
 	}
 }
 
 // What was scored before a kill is not scored again, and what cannot be trusted is.
-func TestKeptScoresAreUsedAgain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many searches")
-	}
-	in := stagetest.Inputs(t, stagetest.DefaultImages())
-	run := search(t, in, pathSearch)
-	want := run.Must(t)
-	scratch := interrupted(t, run, inScoring).Scratch
-	all, err := result.ReadScores(want.Outputs["scores"])
+func keptScores(t *testing.T, c *cut) {
+	all, err := result.ReadScores(c.want.Outputs["scores"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,44 +168,36 @@ func TestKeptScoresAreUsedAgain(t *testing.T) {
 	part.Scores = part.Scores[:11]
 	cache := score.NewCache(nil)
 	cache.Recall(space.NASBench201(), part.Images, &part)
-	kept := filepath.Join(scratch, scoresFile)
-	if err := cache.Keep(kept, space.NASBench201(), part.Images); err != nil {
+	if err := cache.Keep(filepath.Join(c.inScoring, scoresFile), space.NASBench201(), part.Images); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name  string
-		alter func(t *testing.T, path string)
-		level string
-		said  string
-		asked int
+	for _, k := range []struct {
+		name        string
+		alter       func(t *testing.T, path string)
+		level, said string
+		asked       int
 	}{
 		{"as they were left", func(*testing.T, string) {}, "info", "continuing with 11 architectures scored", len(all.Scores) - 11},
 		{"with a wrong digit", func(t *testing.T, path string) {
 			change(t, path, func(data []byte) []byte { return []byte(strings.Replace(string(data), "2.", "1.", 1)) })
 		}, "warn", "all architectures are scored again", len(all.Scores)},
-		{"gone", func(t *testing.T, path string) {
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-		}, "info", "continuing after epoch 2 of 2", len(all.Scores)},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			again := run
-			again.Scratch = copyOf(t, scratch)
-			c.alter(t, filepath.Join(again.Scratch, scoresFile))
+		t.Run("scores "+k.name, func(t *testing.T) {
+			run := c.run
+			run.Scratch = copyOf(t, c.inScoring)
+			k.alter(t, filepath.Join(run.Scratch, scoresFile))
 			asked := 0
-			again.Watch = func(e event.Event) {
+			run.Watch = func(e event.Event) {
 				if e.Type == event.StageProgress && e.Progress.Phase == "score" {
 					asked = e.Progress.Total
 				}
 			}
-			res := again.Must(t)
-			logged(t, res, c.level, c.said)
-			if asked != c.asked {
-				t.Errorf("%d architectures were scored instead of %d", asked, c.asked)
+			res := run.Must(t)
+			logged(t, res, k.level, k.said)
+			if asked != k.asked {
+				t.Errorf("%d architectures were scored instead of %d", asked, k.asked)
 			}
-			stagetest.SameBytes(t, want, res)
+			stagetest.SameBytes(t, c.want, res)
 		})
 	}
 }
