@@ -18,7 +18,7 @@ import (
 // empty cell in the file.
 type SearchEpoch struct {
 	Epoch         int    // counts from 1 over all phases
-	Phase         string // "warm-up", "search"
+	Phase         string // what moves: "warm-up" and "weights" (the weights), "search" (weights and alpha) or "alpha"
 	TrainLoss     float64
 	TrainAccuracy float64 // 0 to 1
 	ValidLoss     float64
