@@ -130,7 +130,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := sn.Index.Save(job.Output("parameters")); err != nil {
 		return err
 	}
-	job.Info("%s, %d channels, %d cells a stage: %d shared parameters", sp.Name, s.Channels, s.Cells, sn.Index.Total())
+	job.Info("%s with %d channels, cells a stage: %d, shared parameters: %d", sp.Name, s.Channels, s.Cells, sn.Index.Total())
 	job.Metric("shared_parameters", float64(sn.Index.Total()))
 	return nil
 }
