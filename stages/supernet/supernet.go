@@ -207,5 +207,11 @@ func Of(model []byte) (*space.Space, Macro, error) {
 		return nil, Macro{}, errors.New("the model does not say which search space and skeleton it has; it was not made by the supernet stage")
 	}
 	s, err := space.ByName(about["plateau.space"])
-	return s, macro, err
+	if err == nil {
+		err = macro.Check()
+	}
+	if err != nil {
+		return nil, Macro{}, fmt.Errorf("reading what a supernet was made for: %w", err)
+	}
+	return s, macro, nil
 }
