@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 )
 
 // model is y = x + w in a branch, with all kinds of attributes.
@@ -318,32 +319,9 @@ func TestOpsetOf(t *testing.T) {
 	}
 }
 
-// sharedData finds a file of the shared data folder, or skips the test.
-func sharedData(t *testing.T, name string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		return filepath.Join(dir, name)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		path := filepath.Join(dir, "..", "shared", "data", name)
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			if _, err := os.Stat(path); err == nil {
-				return path
-			}
-			break
-		}
-	}
-	t.Skipf("there is no shared/data/%s beside the repository; PLATEAU_DATA names the folder", name)
-	return ""
-}
-
 // TestAnotherProducersModel loads a model that plateau has not made, and keeps what its subset of the schema leaves out.
 func TestAnotherProducersModel(t *testing.T) {
-	path := sharedData(t, "onnx/mnist-8/model.onnx")
+	path := publicdata.Path(t, "onnx/mnist-8/model.onnx")
 	m, err := onnx.Load(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,29 +1,13 @@
 package rewrite
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 )
-
-// sharedData returns a file among the data that lies beside the repository, or skips the test.
-func sharedData(t testing.TB, path ...string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		path = append([]string{dir}, path...)
-	} else {
-		path = append([]string{"..", "..", "..", "shared", "data"}, path...)
-	}
-	file := filepath.Join(path...)
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("%s is not there; PLATEAU_DATA names the folder of the data", file)
-	}
-	return file
-}
 
 func TestCostOfLayers(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -79,7 +63,7 @@ func TestCostOfLayers(t *testing.T) {
 // mnist-8 of the ONNX model zoo: two convolutions and a linear layer, whose weight is reshaped and whose biases are
 // additions of their own.
 func TestCostOfAForeignModel(t *testing.T) {
-	m, err := onnx.Load(sharedData(t, "onnx", "mnist-8", "model.onnx"))
+	m, err := onnx.Load(publicdata.Path(t, "onnx", "mnist-8", "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

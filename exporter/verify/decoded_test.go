@@ -11,22 +11,8 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 )
-
-// sharedData returns a file among the data that lies beside the repository, or skips the test.
-func sharedData(t testing.TB, path ...string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		path = append([]string{dir}, path...)
-	} else {
-		path = append([]string{"..", "..", "..", "shared", "data"}, path...)
-	}
-	file := filepath.Join(path...)
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("%s is not there; PLATEAU_DATA names the folder of the data", file)
-	}
-	return file
-}
 
 // classifier has what exported networks have: an open batch, convolutions, pools, an operand read twice, an omitted
 // optional input, several outputs of one node, integer and scalar initializers, text attributes.
@@ -84,7 +70,7 @@ func TestBothDecodersAgreeOnOurModels(t *testing.T) {
 }
 
 func TestBothDecodersAgreeOnAForeignModel(t *testing.T) {
-	r, err := DecodedFile(sharedData(t, "onnx", "mnist-8", "model.onnx"))
+	r, err := DecodedFile(publicdata.Path(t, "onnx", "mnist-8", "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 )
 
 // gorgonia runs a model of one input and one output in pure Go. It knows few operators, but among them those of plain
@@ -37,7 +38,7 @@ func gorgonia(t *testing.T, model []byte, shape []int, x []float32) []float32 {
 
 func read(t *testing.T, path ...string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(sharedData(t, path...))
+	data, err := os.ReadFile(publicdata.Path(t, path...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 )
 
 // fakeCIFAR returns the files of a small data set in the format: n records a file, with the labels in turn and pixels
@@ -268,7 +269,7 @@ func TestMissingPathSaysWhatToDo(t *testing.T) {
 
 func TestRealCIFAR(t *testing.T) {
 	s := DefaultSettings()
-	s.Source, s.Path, s.Size, s.TrainImages, s.TestImages = SourceCIFAR10, sharedData(t, "cifar10-12k"), 16, 1000, 500
+	s.Source, s.Path, s.Size, s.TrainImages, s.TestImages = SourceCIFAR10, publicdata.Path(t, "cifar10-12k"), 16, 1000, 500
 	d, err := Make(t.Context(), s, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +288,7 @@ func TestRealCIFAR(t *testing.T) {
 			t.Errorf("mean of channel %d is %v, want about %v", c, d.Mean[c], want)
 		}
 	}
-	s.Source, s.Path, s.CoarseLabels = SourceCIFAR100, sharedData(t, "cifar100-12k"), true
+	s.Source, s.Path, s.CoarseLabels = SourceCIFAR100, publicdata.Path(t, "cifar100-12k"), true
 	if d, err = Make(t.Context(), s, 1); err != nil || len(d.Classes) != 20 || d.Classes[0] != "aquatic_mammals" {
 		t.Errorf("coarse labels: %v", err)
 	}

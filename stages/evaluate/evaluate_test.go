@@ -17,6 +17,7 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
@@ -24,21 +25,6 @@ import (
 )
 
 func TestMain(m *testing.M) { runtimetest.Main(m) }
-
-// sharedData returns a file among the data that lies beside the repository, or skips the test.
-func sharedData(t testing.TB, path ...string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		path = append([]string{dir}, path...)
-	} else {
-		path = append([]string{"..", "..", "..", "shared", "data"}, path...)
-	}
-	file := filepath.Join(path...)
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("%s is not there; PLATEAU_DATA names the folder of the data", file)
-	}
-	return file
-}
 
 var colors = []string{"red", "green", "blue"}
 
@@ -286,10 +272,10 @@ func TestWhatIsNoClassifierIsSaid(t *testing.T) {
 
 // mnist-8 of the ONNX model zoo on the test images of MNIST: a model that is not ours, on images that it was made for.
 func TestForeignModel(t *testing.T) {
-	path := sharedData(t, "onnx", "mnist-8", "model.onnx")
+	path := publicdata.Path(t, "onnx", "mnist-8", "model.onnx")
 	im := &dataset.Images{Count: 2000, Channels: 1, Height: 28, Width: 28}
-	im.Pixels = idx(t, sharedData(t, "mnist", "t10k-images-idx3-ubyte.gz"), 3)[:im.Count*28*28]
-	for _, l := range idx(t, sharedData(t, "mnist", "t10k-labels-idx1-ubyte.gz"), 1)[:im.Count] {
+	im.Pixels = idx(t, publicdata.Path(t, "mnist", "t10k-images-idx3-ubyte.gz"), 3)[:im.Count*28*28]
+	for _, l := range idx(t, publicdata.Path(t, "mnist", "t10k-labels-idx1-ubyte.gz"), 1)[:im.Count] {
 		im.Labels = append(im.Labels, int64(l))
 	}
 	var classes []string

@@ -19,6 +19,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/rewrite"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
@@ -28,21 +29,6 @@ import (
 )
 
 func TestMain(m *testing.M) { runtimetest.Main(m) }
-
-// sharedData returns a file among the data that lies beside the repository, or skips the test.
-func sharedData(t testing.TB, path ...string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		path = append([]string{dir}, path...)
-	} else {
-		path = append([]string{"..", "..", "..", "shared", "data"}, path...)
-	}
-	file := filepath.Join(path...)
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("%s is not there; PLATEAU_DATA names the folder of the data", file)
-	}
-	return file
-}
 
 // every operation of the space, and a node that is read twice.
 const everything = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
@@ -401,7 +387,7 @@ func TestInputsThatDoNotFit(t *testing.T) {
 // The public tables give parameters and multiply-adds of every architecture at C=16, N=5 on CIFAR-10. They count the
 // bias of the linear layer among the multiply-adds; we do not.
 func TestCostAgreesWithThePublicTable(t *testing.T) {
-	f, err := os.Open(sharedData(t, "nasbench201", "cost.csv"))
+	f, err := os.Open(publicdata.Path(t, "nasbench201", "cost.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
@@ -98,7 +98,7 @@ func TestParseSaysWhereAndWhat(t *testing.T) {
 
 // The public table names every architecture of the space once.
 func TestEveryStringOfThePublicTable(t *testing.T) {
-	f, err := os.Open(filepath.Join(dataDir(t), "nasbench201", "accuracy_12ep.csv"))
+	f, err := os.Open(publicdata.Path(t, "nasbench201", "accuracy_12ep.csv"))
 	if errors.Is(err, os.ErrNotExist) {
 		t.Skip("the public table is not here: set PLATEAU_DATA to the folder that holds nasbench201")
 	}
@@ -140,24 +140,6 @@ func TestEveryStringOfThePublicTable(t *testing.T) {
 	if len(seen) != s.Size() {
 		t.Errorf("the table names %d architectures, the space has %d", len(seen), s.Size())
 	}
-}
-
-// dataDir finds the folder with public data: PLATEAU_DATA, else shared/data beside the repository.
-func dataDir(t *testing.T) string {
-	if dir := os.Getenv("PLATEAU_DATA"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir != filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(filepath.Dir(dir), "shared", "data")
-		}
-		dir = filepath.Dir(dir)
-	}
-	return ""
 }
 
 func FuzzParse(f *testing.F) {

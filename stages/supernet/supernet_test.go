@@ -6,12 +6,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/pipeline/publicdata"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -22,30 +22,8 @@ func TestMain(m *testing.M) { runtimetest.Main(m) }
 
 var small = supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}
 
-// publicTable finds the public NAS-Bench-201 tables: under PLATEAU_DATA, or in a folder shared/data beside a parent of
-// this one.
-func publicTable(t *testing.T, name string) string {
-	t.Helper()
-	dirs := []string{os.Getenv("PLATEAU_DATA")}
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for d := wd; d != filepath.Dir(d); d = filepath.Dir(d) {
-		dirs = append(dirs, filepath.Join(d, "shared", "data"))
-	}
-	for _, d := range dirs {
-		p := filepath.Join(d, "nasbench201", name)
-		if _, err := os.Stat(p); d != "" && err == nil {
-			return p
-		}
-	}
-	t.Skipf("the public table %s is not here; set PLATEAU_DATA to the folder that holds nasbench201", name)
-	return ""
-}
-
 func TestParameterCountsEqualThePublishedOnes(t *testing.T) {
-	f, err := os.Open(publicTable(t, "cost.csv"))
+	f, err := os.Open(publicdata.Path(t, "nasbench201", "cost.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
