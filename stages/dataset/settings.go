@@ -13,9 +13,16 @@ const (
 	SourceShapes   = "shapes"
 	SourceCIFAR10  = "cifar10"
 	SourceCIFAR100 = "cifar100"
+	SourceFolder   = "folder" // images of one's own
 )
 
-var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100}
+var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100, SourceFolder}
+
+// defaultTestFraction is the share of one's own images that becomes the test split.
+const defaultTestFraction = 0.2
+
+// maxFolderSize bounds the size that images of one's own are brought to.
+const maxFolderSize = 1024
 
 // How many shapes are drawn when the settings do not say.
 const (
@@ -25,19 +32,20 @@ const (
 
 // Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
 type Settings struct {
-	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10 or cifar100 (read from path)."`
-	Path          string         `yaml:"path" doc:"Folder or .tar.gz with the files of the CIFAR binary version."`
+	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10 or cifar100 (read from path), or folder (your own images: PNG, JPEG or GIF, in one folder a class under path)."`
+	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For folder the folder that holds one folder a class, or the two folders train and test with one folder a class in each."`
 	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
-	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32."`
+	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32. The center squares of a folder's images are also enlarged."`
 	TrainImages   int            `yaml:"train_images" doc:"Images for training and validation together, drawn with equal classes; 0 for all that are read, or 5000 shapes."`
 	TestImages    int            `yaml:"test_images" doc:"Images for the test, drawn with equal classes; 0 for all that are read, or 1000 shapes."`
+	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
 }
 
 // DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
 func DefaultSettings() Settings {
-	return Settings{Source: SourceShapes, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+	return Settings{Source: SourceShapes, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -57,14 +65,20 @@ func (s *Settings) Validate() error {
 		return pipeline.UnknownValue("source", s.Source, sources)
 	}
 	format, read := s.format()
-	if read {
+	switch {
+	case s.Source == SourceFolder:
+		add(s.Path == "", "path", "%s", noFolder())
+		add(s.Size < 0 || s.Size > maxFolderSize, "size", "%d pixels, want 1 to %d, or 0 for %d", s.Size, maxFolderSize, cifarSize)
+		add(!(s.TestFraction > 0 && s.TestFraction < 1), "test_fraction", "%v of the images, want above 0 and below 1, such as %v", s.TestFraction, defaultTestFraction)
+	case read:
 		add(s.Path == "", "path", "%s", noPath(format))
 		add(s.Size < 0 || s.Size > cifarSize, "size", "%d pixels, want 1 to %d, or 0 for %d; images are only reduced", s.Size, cifarSize, cifarSize)
-	} else {
-		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source cifar10 or cifar100")
+	default:
+		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source folder, cifar10 or cifar100")
 		add(s.Size != 0 && (s.Size < minShapesSize || s.Size > maxShapesSize), "size",
 			"%d pixels, want %d to %d, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
 	}
+	add(s.TestFraction != 0 && s.TestFraction != defaultTestFraction && s.Source != SourceFolder, "test_fraction", "only folder divides its images for a test; remove it for %s", s.Source)
 	add(s.CoarseLabels && s.Source != SourceCIFAR100, "coarse_labels", "only cifar100 has coarse labels; remove it for %s", s.Source)
 	add(s.TrainImages < 0, "train_images", "%d images, want 1 or more, or 0 for the source's own number", s.TrainImages)
 	add(s.TestImages < 0, "test_images", "%d images, want 1 or more, or 0 for the source's own number", s.TestImages)

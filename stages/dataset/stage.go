@@ -37,7 +37,7 @@ var (
 
 // Run implements pipeline.Stage.
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
-	d, err := Make(ctx, *s, job.Seed)
+	d, err := makeDataset(ctx, *s, job.Seed, func(note string) { job.Info("%s", note) })
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,12 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	return nil
 }
 
-// Fingerprint implements pipeline.Fingerprinter: the SHA-256 of each file that is read, by its name. It does not
-// change when the files are moved or unpacked.
+// Fingerprint implements pipeline.Fingerprinter: the SHA-256 of each file that is read, by its name, or of
+// all files of each class. It does not change when the files are moved or unpacked.
 func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
+	if s.Source == SourceFolder {
+		return folderDigests(ctx, s.Path)
+	}
 	format, read := s.format()
 	if !read {
 		return nil, nil
@@ -75,14 +78,22 @@ func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 // Make makes the dataset that the settings describe. Everything random comes from the seed: what is drawn, which
 // images are left out, and the division into training and validation split.
 func Make(ctx context.Context, s Settings, from uint64) (*Dataset, error) {
+	return makeDataset(ctx, s, from, func(string) {})
+}
+
+// makeDataset is Make; it tells say what a person should know about the source.
+func makeDataset(ctx context.Context, s Settings, from uint64, say func(string)) (*Dataset, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("make dataset: %w", err)
 	}
 	d := &Dataset{Name: s.Source}
 	var err error
-	if s.Source == SourceShapes {
+	switch s.Source {
+	case SourceShapes:
 		err = d.drawShapes(ctx, s, from)
-	} else {
+	case SourceFolder:
+		err = d.readFolder(ctx, s, from, say)
+	default:
 		err = d.readCIFAR(ctx, s, from)
 	}
 	if err != nil {
@@ -92,6 +103,11 @@ func Make(ctx context.Context, s Settings, from uint64) (*Dataset, error) {
 	d.Train, d.Valid = d.Train.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"))
 	if d.Train.Count == 0 {
 		return nil, &pipeline.SettingError{Path: "valid_fraction", Err: fmt.Errorf("%v of %d images leaves none to train on", s.ValidFraction, d.Valid.Count)}
+	}
+	if s.Source == SourceFolder {
+		if err := d.checkShares(s); err != nil {
+			return nil, err
+		}
 	}
 	d.Mean, d.Std = d.Train.statistics()
 	return d, nil

@@ -1,0 +1,138 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+)
+
+// readFolder reads a folder of images. Which images go where is decided by their names, so that only those that are
+// used are read. say is told what was skipped.
+func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say func(string)) error {
+	folder, err := listFolder(ctx, s.Path)
+	if err != nil {
+		return folderError(s.Path, err)
+	}
+	if note := folder.note(); note != "" {
+		say(note)
+	}
+	d.Classes = folder.classes
+	train, test := folder.train, folder.test
+	if !folder.hasTest {
+		quotas := fractionQuotas(labelsOf(train).ClassCounts(len(d.Classes)), s.TestFraction)
+		test, train = drawFiles(train, quotas, seed.New(from, "test"))
+	}
+	d.Source = fmt.Sprintf("images in one folder a class, the center square at %dx%d", s.size(), s.size())
+	for _, part := range []struct {
+		name  string
+		count int
+		files []imageFile
+		to    **Images
+	}{{"training", s.TrainImages, train, &d.Train}, {"test", s.TestImages, test, &d.Test}} {
+		files, note := part.files, ""
+		if part.count > 0 && part.count < len(files) {
+			note = fmt.Sprintf("%d of ", part.count)
+			quotas := equalQuotas(labelsOf(files).ClassCounts(len(d.Classes)), part.count)
+			files, _ = drawFiles(files, quotas, seed.New(from, "limit", part.name))
+		}
+		d.Source += fmt.Sprintf(", %s%d %s images", note, len(part.files), part.name)
+		// Files come class by class. Batches that are taken in order, as architectures are scored on, need all classes.
+		files = slices.Clone(files)
+		seed.New(from, "order", part.name).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+		if *part.to, err = readPictures(ctx, s.Path, files, s.size()); err != nil {
+			return fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err)
+		}
+	}
+	return nil
+}
+
+// folderDigests returns a digest of the images of each class.
+func folderDigests(ctx context.Context, path string) (map[string]string, error) {
+	folder, err := listFolder(ctx, path)
+	if err != nil {
+		return nil, folderError(path, err)
+	}
+	sums, err := folder.digests(ctx)
+	if err != nil {
+		return nil, folderError(path, err)
+	}
+	return sums, nil
+}
+
+// checkShares returns an error when a class has no image in a split that has images.
+func (d *Dataset) checkShares(s Settings) error {
+	for _, part := range d.splits() {
+		if part.images == d.Valid && s.ValidFraction == 0 {
+			continue
+		}
+		class := slices.Index(part.images.ClassCounts(len(d.Classes)), 0)
+		if class < 0 {
+			continue
+		}
+		has := 0
+		for _, other := range d.splits() {
+			has += other.images.ClassCounts(len(d.Classes))[class]
+		}
+		return &pipeline.SettingError{Path: "path", Err: fmt.Errorf("the class %q has %d images in use, which leaves none for the %s split: add images of it (%d a class are enough for these fractions), "+
+			"or raise train_images and test_images where they are set", d.Classes[class], has, part.name, enoughImages(s))}
+	}
+	return nil
+}
+
+// enoughImages returns how many images of a class are enough for each split to get one, however the rounding goes.
+func enoughImages(s Settings) int {
+	share := func(f float64) int { // the fewest images of which the fraction and the rest are at least one
+		return int(math.Ceil(max(1/f, 1/(1-f))))
+	}
+	rest := 1
+	if s.ValidFraction > 0 {
+		rest = share(s.ValidFraction)
+	}
+	return max(share(s.TestFraction), int(math.Ceil(float64(rest)/(1-s.TestFraction)))+1)
+}
+
+// labelsOf returns images without pixels, to count and to draw from.
+func labelsOf(files []imageFile) *Images {
+	im := newImages(len(files), 3, 0, 0)
+	for i, f := range files {
+		im.Labels[i] = int64(f.label)
+	}
+	return im
+}
+
+// drawFiles chooses quotas[c] files of each class c at random and returns them and the others, both in their old order.
+func drawFiles(files []imageFile, quotas []int, rng *rand.Rand) (chosen, others []imageFile) {
+	take := func(indices []int) []imageFile {
+		out := make([]imageFile, len(indices))
+		for to, from := range indices {
+			out[to] = files[from]
+		}
+		return out
+	}
+	a, b := labelsOf(files).draw(quotas, rng)
+	return take(a), take(b)
+}
+
+// folderError says that the setting path is to blame, and of a folder that is not there how it should look.
+func folderError(path string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	err = fmt.Errorf("read images from %s: %w", path, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w. %s", err, noFolder())
+	}
+	return &pipeline.SettingError{Path: "path", Err: err}
+}
+
+func noFolder() string {
+	return "source folder reads your own images: put the " + formatNames() + " images of each class into a folder with the name of the class, " +
+		"and give the folder that holds these folders as --set data.path=PATH (with data the stage's id)"
+}
