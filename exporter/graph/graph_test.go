@@ -190,11 +190,13 @@ func TestEqualNodesAreBuiltOnce(t *testing.T) {
 	g := graph.New("g")
 	x, w := image(g, "x", 1, 2, 4, 4), image(g, "w", 2, 2, 3, 3)
 	conv := func() *graph.Value { return graph.Conv(graph.Relu(x), w, nil, graph.Same(3, 1, 1, 1)) }
-	if conv() != conv() {
+	if first, second := conv(), conv(); first != second {
 		t.Error("two equal convolutions")
 	}
 	graph.Conv(graph.Relu(x), w, nil, graph.Same(3, 2, 1, 1)) // another stride
-	if g.Floats([]float32{1, 2}, 2) != g.Floats([]float32{1, 2}, 2) || g.Ints(1) != g.Ints(1) {
+	pair, again := g.Floats([]float32{1, 2}, 2), g.Floats([]float32{1, 2}, 2)
+	one, same := g.Ints(1), g.Ints(1)
+	if pair != again || one != same {
 		t.Error("two equal constants")
 	}
 	if g.Floats([]float32{1, 2}, 2) == g.Floats([]float32{1, 2}, 1, 2) || g.Ints(1) == g.Int(1) {

@@ -113,7 +113,8 @@ func TestBindersShareAParameterAskedForTwice(t *testing.T) {
 		params.NewFlat(ix, g.Input("params", graph.Float32, []int{ix.Total()}, "")),
 		params.NewConst(g, ix, make([]float32, ix.Total())),
 	} {
-		if b.Param("head.bias", params.Zeros, 10) != b.Param("head.bias", params.Zeros, 10) {
+		first, second := b.Param("head.bias", params.Zeros, 10), b.Param("head.bias", params.Zeros, 10)
+		if first != second {
 			t.Errorf("%T gives two values for one name", b)
 		}
 	}
