@@ -25,6 +25,9 @@ type Series struct {
 	Values []float64 // one for each X
 }
 
+// markLetter is about the width of a letter in the name of a mark.
+const markLetter = 6.5
+
 // Mark is a named position on the x axis.
 type Mark struct {
 	X    float64
@@ -91,7 +94,9 @@ func (l Line) drawAxes(b *strings.Builder, x, y axis) {
 		fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="middle" %s>%s</text>`, num(x.at(t)), num(y.from+18), muted, x.text(t, false))
 	}
 	fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="middle" %s>epoch</text>`, num((x.from+x.to)/2), num(lineHeight-4), muted)
-	for _, m := range l.Marks {
+	for i, m := range l.Marks {
+		// A phase too short for its name keeps its line; the name would run into the next one.
+		named := i+1 == len(l.Marks) || x.at(l.Marks[i+1].X)-x.at(m.X) > markLetter*float64(len(m.Name))
 		// Against the right end a name would leave the picture, so it stands on the other side of its line.
 		anchor, dx := "start", 4.0
 		if x.at(m.X) > x.from+0.75*(x.to-x.from) {
@@ -100,7 +105,10 @@ func (l Line) drawAxes(b *strings.Builder, x, y axis) {
 		if x.at(m.X) <= x.from {
 			dx = 0 // the axis itself is the line
 		} else {
-			fmt.Fprintf(b, `<path d="M%s %sV%s" stroke-dasharray="2 4" style="stroke:var(--muted,#5f6672)"/>`, num(x.at(m.X)), num(y.to-14), num(y.from))
+			fmt.Fprintf(b, `<path d="M%s %sV%s" stroke-dasharray="2 4" style="stroke:var(--muted,#5f6672)"><title>%s</title></path>`, num(x.at(m.X)), num(y.to-14), num(y.from), html.EscapeString(m.Name))
+		}
+		if !named {
+			continue
 		}
 		fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="%s" font-size="11" %s>%s</text>`, num(x.at(m.X)+dx), num(y.to-6), anchor, muted, html.EscapeString(m.Name))
 	}
