@@ -188,12 +188,12 @@ func TestFolderOfTrains(t *testing.T) {
 	}
 }
 
-// The same images and seed give the same bytes from wherever they are read, another seed gives others.
+// A folder of the same name with the same images and seed gives the same bytes wherever it lies, another seed gives others.
 func TestFolderIsDeterministic(t *testing.T) {
 	var files [][]byte
 	var sums []string
 	for _, from := range []uint64{1, 1, 2} {
-		root := t.TempDir()
+		root := filepath.Join(t.TempDir(), "pets")
 		putClass(t, 12, 1, root, "a")
 		putClass(t, 12, 2, root, "b")
 		s := folderSettings(root)
@@ -333,6 +333,14 @@ func TestFolderErrors(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+func TestFolderName(t *testing.T) {
+	for path, want := range map[string]string{"pets": "pets", "/data/pets/": "pets", "../pets/.": "pets", ".": "images", "../..": "images", "/": "images"} {
+		if got := folderName(path); got != want {
+			t.Errorf("%s is called %q, want %q", path, got, want)
+		}
+	}
 }
 
 func TestFolderFollowsLinks(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -23,7 +24,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 	if note := folder.note(); note != "" {
 		say(note)
 	}
-	d.Classes = folder.classes
+	d.Name, d.Classes = folderName(s.Path), folder.classes
 	train, test := folder.train, folder.test
 	if !folder.hasTest {
 		quotas := fractionQuotas(labelsOf(train).ClassCounts(len(d.Classes)), s.TestFraction)
@@ -51,6 +52,17 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		}
 	}
 	return nil
+}
+
+// folderName returns what a folder is called in results: its own name as it stands in the path, for which alone it
+// is the same wherever the program is started.
+func folderName(path string) string {
+	switch name := filepath.Base(filepath.Clean(path)); name {
+	case ".", "..", string(filepath.Separator):
+		return "images"
+	default:
+		return name
+	}
 }
 
 // folderDigests returns a digest of the images of each class.
