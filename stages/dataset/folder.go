@@ -81,12 +81,17 @@ func listFolder(ctx context.Context, root string) (*imageFolder, error) {
 	return f, err
 }
 
+// splitNames returns names of folders, in small letters, that hold a split in many published data sets.
+func splitNames() []string {
+	return []string{trainFolder, "training", testFolder, "testing", "val", "valid", "validation"}
+}
+
 // hasSplit tells whether the folders train and test divide the images. A folder named train that holds images itself
-// is a class of pictures of trains.
+// is a class of pictures of trains. Splits of other names are an error, lest they be taken for classes.
 func (f *imageFolder) hasSplit(top []string) (bool, error) {
-	var split []string
-	for _, name := range []string{trainFolder, testFolder} {
-		if !slices.Contains(top, name) {
+	var splits []string
+	for _, name := range top {
+		if !slices.Contains(splitNames(), strings.ToLower(name)) {
 			continue
 		}
 		entries, err := os.ReadDir(filepath.Join(f.path, name))
@@ -94,15 +99,17 @@ func (f *imageFolder) hasSplit(top []string) (bool, error) {
 			return false, err
 		}
 		if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isImage(e.Name()) }) {
-			split = append(split, name)
+			splits = append(splits, name)
 		}
 	}
-	if len(split) == 1 {
-		return false, fmt.Errorf("its folder %s holds no images itself, and there is no such folder %s beside it: have both with a folder for every class in each, "+
-			"or put the folders of the classes into %s itself and a share of the images becomes the test split",
-			split[0], map[string]string{trainFolder: testFolder, testFolder: trainFolder}[split[0]], f.path)
+	switch {
+	case slices.Contains(splits, trainFolder) && slices.Contains(splits, testFolder):
+		return true, nil
+	case len(splits) > 0:
+		return false, fmt.Errorf("the folder %s looks like a split, not like a class, since it holds no images itself: have the two folders %s and %s, with a folder for every class in each, "+
+			"or put the folders of the classes into %s itself and a share of the images becomes the test split", splits[0], trainFolder, testFolder, f.path)
 	}
-	return len(split) == 2, nil
+	return false, nil
 }
 
 // folders returns the names of the folders in the given one, and notes everything else as skipped.

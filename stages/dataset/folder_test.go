@@ -268,9 +268,15 @@ func TestFolderErrors(t *testing.T) {
 			putClass(t, 20, 1, root, "a")
 			putClass(t, 2, 1, root, "b")
 		}},
-		{"train without test", []string{"its folder train holds no images itself", "no such folder test beside it"}, func(t *testing.T, root string) {
+		{"train without test", []string{"the folder train looks like a split", "have the two folders train and test"}, func(t *testing.T, root string) {
 			putClass(t, 9, 1, root, "train", "a")
 			putClass(t, 9, 1, root, "val", "a")
+		}},
+		{"splits of other names", []string{"the folder Test looks like a split"}, func(t *testing.T, root string) {
+			putClass(t, 9, 1, root, "Train", "a")
+			putClass(t, 9, 1, root, "Train", "b")
+			putClass(t, 9, 1, root, "Test", "a")
+			putClass(t, 9, 1, root, "Test", "b")
 		}},
 		{"class without test", []string{`the class "b" has a folder in train and none in test`}, func(t *testing.T, root string) {
 			putClass(t, 9, 1, root, "train", "a")
