@@ -83,7 +83,7 @@ func (p *pass) viewInto(body graph.Body, kept map[*graph.Value]*graph.Value) map
 // memory traffic of keeping them.
 func recomputed(op string) bool {
 	switch op {
-	case "Add", "Sub", "Mul", "Neg", "Relu", "Identity", "Cast", "Greater", "Less", "Equal",
+	case "Add", "Sub", "Mul", "Neg", "Relu", "Clip", "Identity", "Cast", "Greater", "Less", "Equal",
 		"Reshape", "Flatten", "Transpose", "Expand", "Slice", "Split":
 		return true
 	}

@@ -22,11 +22,14 @@ func vector(g *graph.Graph, name string, n int) *graph.Value {
 // smooth are operations on images [N, C, H, W] without corners, so that finite differences hold. Each takes a
 // value and others of the same shape.
 var smooth = map[string]func(t *rapid.T, x, other, w *graph.Value) *graph.Value{
-	"add":     func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Add(x, other) },
-	"sum":     func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Sum(x, other, x) },
-	"mul":     func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Mul(x, graph.Tanh(other)) },
-	"tanh":    func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Tanh(x) },
-	"sigmoid": func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Sigmoid(x) },
+	"add":       func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Add(x, other) },
+	"sum":       func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Sum(x, other, x) },
+	"mul":       func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Mul(x, graph.Tanh(other)) },
+	"tanh":      func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Tanh(x) },
+	"sigmoid":   func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Sigmoid(x) },
+	"gelu":      func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Gelu(x) },
+	"tanh gelu": func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.GeluTanh(x) },
+	"swish":     func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Swish(x) },
 	"softmax": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
 		return graph.Softmax(x, rapid.IntRange(0, 3).Draw(t, "axis"))
 	},

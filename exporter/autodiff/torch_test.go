@@ -37,7 +37,9 @@ type settings struct {
 	Groups                              int
 	Count, TransA, TransB, Keep         bool
 	Momentum, Exponent, Value           float32
-	Smoothing                           float32
+	Smoothing, Scale                    float32
+	Low, High                           *float32
+	Activation                          string
 	Axis                                int
 	Axes, Sizes, Shape, Perm            []int
 	Before, After, Index                []int
@@ -59,11 +61,20 @@ func optional(xs []*graph.Value, i int) *graph.Value {
 	return nil
 }
 
+// bound returns a bound of Clip; one that is absent is infinite.
+func bound(v *float32, sign int) float32 {
+	if v == nil {
+		return float32(math.Inf(sign))
+	}
+	return *v
+}
+
 // apply builds the operator of a case.
 func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 	g, s := xs[0].Graph(), c.Settings
 	unary := map[string]func(*graph.Value) *graph.Value{
 		"Neg": graph.Neg, "Sqrt": graph.Sqrt, "Exp": graph.Exp, "Log": graph.Log, "Abs": graph.Abs, "Reciprocal": graph.Reciprocal,
+		"Erf": graph.Erf, "Gelu": graph.Gelu, "GeluTanh": graph.GeluTanh, "Swish": graph.Swish, "HardSigmoid": graph.HardSigmoid, "HardSwish": graph.HardSwish,
 		"Relu": graph.Relu, "Sigmoid": graph.Sigmoid, "Tanh": graph.Tanh, "GlobalAveragePool": graph.GlobalAveragePool,
 		"Identity": func(x *graph.Value) *graph.Value { return graph.Add(x, g.Scalar(0)) },
 		"Square":   func(x *graph.Value) *graph.Value { return graph.Mul(x, x) },
@@ -109,6 +120,10 @@ func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 		y = graph.Sum(xs...)
 	case "Pow":
 		y = graph.Pow(xs[0], g.Scalar(s.Exponent))
+	case "Clip":
+		y = graph.Clip(graph.Mul(xs[0], g.Scalar(s.Scale)), bound(s.Low, -1), bound(s.High, 1))
+	case "Scaled":
+		y = unary[s.Activation](graph.Mul(xs[0], g.Scalar(s.Scale)))
 	case "Softmax":
 		y = graph.Softmax(xs[0], s.Axis)
 	case "LogSoftmax":

@@ -42,6 +42,9 @@ func TestErrorsNameScopeOperationAndShapes(t *testing.T) {
 			graph.Concat(1, x, image(g, "b", 2, 3, 8, 7))
 		}},
 		{"Split: the parts [1 1] do not add up to axis 1 of [2 3 8 8]", func(g *graph.Graph, x *graph.Value) { graph.Split(x, 1, 1, 1) }},
+		{"Clip: wants float32 elements and a low bound that is not above the high one, has float32, 2 and 1", func(g *graph.Graph, x *graph.Value) {
+			graph.Clip(x, 2, 1)
+		}},
 		{"Slice: the range {Axis:2 Start:3 End:9 Step:0} does not lie in [2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
 			graph.Slice(x, graph.Range{Axis: 2, Start: 3, End: 9})
 		}},
@@ -138,6 +141,8 @@ func TestNothingPanics(t *testing.T) {
 			func() *graph.Value {
 				return graph.Slice(value(), graph.Range{Axis: number(), Start: number(), End: number(), Step: number()})
 			},
+			func() *graph.Value { return graph.Gelu(value()) },
+			func() *graph.Value { return graph.Clip(value(), float32(number()), float32(number())) },
 			func() *graph.Value { return graph.Pad(value(), numbers(), numbers(), 0) },
 			func() *graph.Value { return graph.Expand(value(), numbers()...) },
 			func() *graph.Value { return graph.OneHot(value(), number()) },

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -87,6 +88,12 @@ func TestShapesAreThoseOfONNXRuntime(t *testing.T) {
 		"Max": binary(graph.Max), "Min": binary(graph.Min), "Equal": binary(graph.Equal), "Greater": binary(graph.Greater), "Less": binary(graph.Less),
 		"Neg": unary(graph.Neg), "Sqrt": unary(graph.Sqrt), "Exp": unary(graph.Exp), "Log": unary(graph.Log), "Abs": unary(graph.Abs), "Sign": unary(graph.Sign),
 		"Reciprocal": unary(graph.Reciprocal), "Relu": unary(graph.Relu), "Sigmoid": unary(graph.Sigmoid), "Tanh": unary(graph.Tanh),
+		"Erf": unary(graph.Erf), "Gelu": unary(graph.Gelu), "GeluTanh": unary(graph.GeluTanh), "Swish": unary(graph.Swish),
+		"HardSigmoid": unary(graph.HardSigmoid), "HardSwish": unary(graph.HardSwish),
+		"Clip": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			infinity := float32(math.Inf(1))
+			return []*graph.Value{graph.Clip(x, 0, 6), graph.Clip(x, 0, infinity), graph.Clip(x, -infinity, 6), graph.Clip(x, -infinity, infinity)}
+		},
 		"ReduceSum": reduce(graph.ReduceSum), "ReduceMean": reduce(graph.ReduceMean), "ReduceMax": reduce(graph.ReduceMax), "ReduceSumSquare": reduce(graph.ReduceSumSquare),
 		"GlobalAveragePool": unary(graph.GlobalAveragePool),
 		"Sum": func(g *graph.Graph, x *graph.Value) []*graph.Value {

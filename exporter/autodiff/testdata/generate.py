@@ -226,6 +226,19 @@ def losses():
         case("CrossEntropy", [(5, 4), like((5,), "labels", classes=4)], f, smoothing=s)
 
 
+def activations():
+    # The scale takes the inputs over all parts of the functions; coarse inputs hit the corners.
+    for op, f in (("Erf", torch.erf), ("Gelu", F.gelu), ("GeluTanh", lambda x: F.gelu(x, approximate="tanh")), ("Swish", F.silu),
+                  ("HardSigmoid", F.hardsigmoid), ("HardSwish", F.hardswish)):
+        # 16 elements are whole vectors: for others PyTorch has a kernel with another slope of hardswish at 3.
+        for scale in (1.0, 6.0):
+            case("Scaled", [like((2, 8), "coarse")], lambda x: f(x * scale), activation=op, scale=scale)
+        case("Scaled", [(2, 2, 3, 4)], lambda x: f(x * 4), activation=op, scale=4.0)
+    for low, high in ((-1.0, 1.0), (0.0, 6.0), (None, 0.5), (-0.5, None)):
+        settings = {k: v for k, v in (("low", low), ("high", high)) if v is not None}
+        case("Clip", [like((3, 5), "coarse")], lambda x: torch.clamp(x * 2, low, high), scale=2.0, **settings)
+
+
 def network():
     """A small NAS-Bench-201 supernet: loss and gradients of the first step, and 20 steps of SGD. The Go test builds the same with
     the exporter's packages; both take parameters in the order of their use."""
@@ -312,6 +325,6 @@ def write(path):
     print(path, os.path.getsize(path), "bytes,", len(cases), "cases")
 
 
-for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, network):
+for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, network):
     group()
 write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.safetensors"))
