@@ -53,6 +53,14 @@ var smooth = map[string]func(t *rapid.T, x, other, w *graph.Value) *graph.Value{
 		y, _, _ := graph.BatchNormTrain(x, scale, zero, zero, scale, 0.1, 0)
 		return y
 	},
+	"layer norm": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
+		scale := graph.Slice(graph.Tanh(other), graph.Range{Axis: 0, End: 1})
+		return graph.LayerNorm(x, graph.Reshape(scale, x.Shape()[1:]...), nil, 1, 0.1)
+	},
+	"drop path": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
+		keep := x.Graph().Floats([]float32{1, float32(rapid.IntRange(0, 1).Draw(t, "keep"))}, 2)
+		return graph.DropPath(x, keep, x.Graph().Scalar(0.25))
+	},
 	"pool": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
 		return graph.Add(x, graph.GlobalAveragePool(graph.Mul(x, x)))
 	},

@@ -33,6 +33,7 @@ func rules() map[string]rule {
 		"HardSigmoid":        hardSigmoidRule,
 		"HardSwish":          hardSwishRule,
 		"Identity":           identityRule,
+		"LayerNormalization": layerNormRule,
 		"Log":                logRule,
 		"LogSoftmax":         logSoftmaxRule,
 		"MatMul":             matMulRule,

@@ -37,7 +37,7 @@ type settings struct {
 	Groups                              int
 	Count, TransA, TransB, Keep         bool
 	Momentum, Exponent, Value           float32
-	Smoothing, Scale                    float32
+	Smoothing, Scale, Rate              float32
 	Low, High                           *float32
 	Activation                          string
 	Axis                                int
@@ -120,6 +120,12 @@ func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 		y = graph.Sum(xs...)
 	case "Pow":
 		y = graph.Pow(xs[0], g.Scalar(s.Exponent))
+	case "LayerNorm":
+		y = graph.LayerNorm(xs[0], xs[1], optional(xs, 2), s.Axis, 1e-3)
+	case "Dropout":
+		y = graph.Dropout(xs[0], graph.Cast(graph.Greater(xs[1], g.Scalar(0)), graph.Float32), g.Scalar(s.Rate))
+	case "DropPath":
+		y = graph.DropPath(xs[0], graph.Cast(graph.Greater(xs[1], g.Scalar(0)), graph.Float32), xs[2])
 	case "Clip":
 		y = graph.Clip(graph.Mul(xs[0], g.Scalar(s.Scale)), bound(s.Low, -1), bound(s.High, 1))
 	case "Scaled":
@@ -217,6 +223,8 @@ func TestRulesAgreeWithPyTorch(t *testing.T) {
 						data[j] = float32(math.RoundToEven(float64(v)*2) / 2)
 					case "positive":
 						data[j] = v/2 + 1
+					case "rate":
+						data[j] = v/4 + 0.25
 					case "offset":
 						data[j] = v + 2
 					}

@@ -45,6 +45,19 @@ func TestErrorsNameScopeOperationAndShapes(t *testing.T) {
 		{"Clip: wants float32 elements and a low bound that is not above the high one, has float32, 2 and 1", func(g *graph.Graph, x *graph.Value) {
 			graph.Clip(x, 2, 1)
 		}},
+		{"LayerNormalization: wants scale and bias of the shape [8 8], the dimensions of [2 3 8 8] from axis 2 on; has float32[8]", func(g *graph.Graph, x *graph.Value) {
+			graph.LayerNorm(x, image(g, "s", 8), nil, 2, 1e-5)
+		}},
+		{"Dropout: the mask float32[5] does not broadcast to float32[2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
+			graph.Dropout(x, image(g, "m", 5), g.Scalar(0.5))
+		}},
+		{"Dropout: the rate [1] lies outside [0, 1)", func(g *graph.Graph, x *graph.Value) { graph.Dropout(x, x, g.Scalar(1)) }},
+		{"DropPath: wants keep [N] for x [N, ...], has [3] for [2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
+			graph.DropPath(x, image(g, "m", 3), g.Scalar(0.5))
+		}},
+		{"DropPath: the rate is float32[4], not one float32", func(g *graph.Graph, x *graph.Value) {
+			graph.DropPath(x, image(g, "m", 2), image(g, "rate", 4))
+		}},
 		{"Slice: the range {Axis:2 Start:3 End:9 Step:0} does not lie in [2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
 			graph.Slice(x, graph.Range{Axis: 2, Start: 3, End: 9})
 		}},
@@ -143,6 +156,9 @@ func TestNothingPanics(t *testing.T) {
 			},
 			func() *graph.Value { return graph.Gelu(value()) },
 			func() *graph.Value { return graph.Clip(value(), float32(number()), float32(number())) },
+			func() *graph.Value { return graph.LayerNorm(value(), value(), value(), number(), 1e-5) },
+			func() *graph.Value { return graph.Dropout(value(), value(), value()) },
+			func() *graph.Value { return graph.DropPath(value(), value(), value()) },
 			func() *graph.Value { return graph.Pad(value(), numbers(), numbers(), 0) },
 			func() *graph.Value { return graph.Expand(value(), numbers()...) },
 			func() *graph.Value { return graph.OneHot(value(), number()) },

@@ -1,6 +1,8 @@
 package graph
 
-// DefaultEpsilon is added to variances in batch normalization; the default of PyTorch and of ONNX.
+import "slices"
+
+// DefaultEpsilon is added to variances in normalization; the default of PyTorch and of ONNX.
 const DefaultEpsilon = 1e-5
 
 // BatchNorm is batch normalization of x [N, C, H, W] with statistics that are given: the form for inference. All
@@ -53,4 +55,25 @@ func checkChannels(x *Value, vs ...*Value) bool {
 		}
 	}
 	return true
+}
+
+// LayerNorm normalizes x over the dimensions from axis to the last one to mean 0 and variance 1 (of the population, plus
+// epsilon), then multiplies by scale and adds bias. Both have the shape of those dimensions; bias may be nil. The
+// statistics are each sample's own, so that training and inference are the same (Ba, Kiros and Hinton, 2016).
+func LayerNorm(x, scale, bias *Value, axis int, epsilon float32) *Value {
+	g := graphOf(x)
+	a := x.axis("LayerNormalization", axis)
+	if len(x.shape) == 0 {
+		return g.dummy(Float32, x.shape)
+	}
+	in := []*Value{x, scale}
+	if bias != nil {
+		in = append(in, bias)
+	}
+	for _, v := range in[1:] {
+		if v.dtype != Float32 || !slices.Equal(v.shape, x.shape[a:]) {
+			g.fail("LayerNormalization", "wants scale and bias of the shape %v, the dimensions of %v from axis %d on; has %v%v", x.shape[a:], x.shape, a, v.dtype, v.shape)
+		}
+	}
+	return g.node("LayerNormalization", in, Attributes{{"axis", a}, {"epsilon", epsilon}}, nil, []spec{{Float32, x.shape}}, true)[0]
 }

@@ -90,6 +90,13 @@ func TestShapesAreThoseOfONNXRuntime(t *testing.T) {
 		"Reciprocal": unary(graph.Reciprocal), "Relu": unary(graph.Relu), "Sigmoid": unary(graph.Sigmoid), "Tanh": unary(graph.Tanh),
 		"Erf": unary(graph.Erf), "Gelu": unary(graph.Gelu), "GeluTanh": unary(graph.GeluTanh), "Swish": unary(graph.Swish),
 		"HardSigmoid": unary(graph.HardSigmoid), "HardSwish": unary(graph.HardSwish),
+		"LayerNorm": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			s := image(g, "s", 4, 5)
+			return two(graph.LayerNorm(x, s, s, 2, 1e-5), graph.LayerNorm(x, image(g, "last", 5), nil, -1, 1e-5))
+		},
+		"Dropout": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			return two(graph.Dropout(x, image(g, "m", 3, 1, 5), g.Scalar(0.5)), graph.DropPath(x, image(g, "n", 2), g.Scalar(0)))
+		},
 		"Clip": func(g *graph.Graph, x *graph.Value) []*graph.Value {
 			infinity := float32(math.Inf(1))
 			return []*graph.Value{graph.Clip(x, 0, 6), graph.Clip(x, 0, infinity), graph.Clip(x, -infinity, 6), graph.Clip(x, -infinity, infinity)}

@@ -27,7 +27,7 @@ def noise(seed, count):
 
 
 def make(seed, spec):
-    """The input of a case: plain noise; coarse has many ties; positive lies in [0.5, 1.5); labels are classes."""
+    """The input of a case: plain noise; coarse has many ties; positive lies in [0.5, 1.5), rate in [0, 0.5); labels are classes."""
     count = int(np.prod(spec["shape"]))
     v = noise(seed, count)
     kind = spec["kind"]
@@ -35,6 +35,8 @@ def make(seed, spec):
         v = np.round(v * 2) / 2
     if kind == "positive":
         v = v / 2 + 1
+    if kind == "rate":
+        v = v / 4 + np.float32(0.25)
     if kind == "offset":
         v = v + 2
     if kind == "labels":
@@ -239,6 +241,23 @@ def activations():
         case("Clip", [like((3, 5), "coarse")], lambda x: torch.clamp(x * 2, low, high), scale=2.0, **settings)
 
 
+def layer_norms():
+    for shape, axis in (((4, 6), 1), ((2, 3, 4), 2), ((2, 3, 4), 1), ((2, 3, 2, 4), 3), ((5,), 0), ((2, 3, 4), 0)):
+        norm = shape[axis:]
+        for kind in ("noise", "offset"):
+            f = lambda x, s, b=None: F.layer_norm(x, norm, s, b, 1e-3)
+            case("LayerNorm", [like(shape, kind), like(norm, "positive"), norm], f, axis=axis)
+        case("LayerNorm", [shape, norm], f, axis=axis - len(shape))
+
+
+def dropouts():
+    """Masks are given: noise above zero keeps. Drop path is that of DARTS (utils.py, drop_path): x / keep_prob * mask."""
+    for shape in ((3, 4), (3, 1), (4,)):
+        case("Dropout", [(3, 4), shape], lambda x, m: x / (1 - 0.3) * (m > 0), rate=0.3)
+    case("DropPath", [(6, 2, 3, 3), (6,), like((), "rate")], lambda x, m, rate: x / (1 - rate) * (m > 0).view(6, 1, 1, 1))
+    case("DropPath", [(5, 3), (5,), like((1,), "rate")], lambda x, m, rate: x / (1 - rate) * (m > 0).view(5, 1))
+
+
 def network():
     """A small NAS-Bench-201 supernet: loss and gradients of the first step, and 20 steps of SGD. The Go test builds the same with
     the exporter's packages; both take parameters in the order of their use."""
@@ -325,6 +344,6 @@ def write(path):
     print(path, os.path.getsize(path), "bytes,", len(cases), "cases")
 
 
-for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, network):
+for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, layer_norms, dropouts, network):
     group()
 write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.safetensors"))
