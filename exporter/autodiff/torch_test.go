@@ -161,7 +161,13 @@ func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 	case "Expand":
 		y = graph.Expand(xs[0], s.Shape...)
 	case "Gather":
-		y = graph.Gather(xs[0], g.Ints(s.Index...), s.Axis)
+		y = graph.Gather(xs[0], graph.Reshape(g.Ints(s.Index...), s.Shape...), s.Axis)
+	case "GatherElements":
+		y = graph.GatherElements(xs[0], xs[1], s.Axis)
+	case "ScatterElements":
+		y = graph.ScatterElements(xs[0], graph.Reshape(g.Ints(s.Index...), s.Shape...), xs[1], s.Axis)
+	case "ScatterAdd":
+		y = graph.ScatterAdd(xs[0], xs[1], xs[2], s.Axis)
 	case "CrossEntropy":
 		y = loss.CrossEntropy(xs[0], xs[1], s.Smoothing)
 	}

@@ -58,6 +58,12 @@ func TestErrorsNameScopeOperationAndShapes(t *testing.T) {
 		{"DropPath: the rate is float32[4], not one float32", func(g *graph.Graph, x *graph.Value) {
 			graph.DropPath(x, image(g, "m", 2), image(g, "rate", 4))
 		}},
+		{"GatherElements: the indices int64[2 4 8 1] do not fit float32[2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
+			graph.GatherElements(x, g.Input("i", graph.Int64, []int{2, 4, 8, 1}, ""), 3)
+		}},
+		{"ScatterElements: the indices int64[2 3 1 8] and updates float32[2 3 8 8] do not fit", func(g *graph.Graph, x *graph.Value) {
+			graph.ScatterElements(x, g.Input("i", graph.Int64, []int{2, 3, 1, 8}, ""), x, 0)
+		}},
 		{"Slice: the range {Axis:2 Start:3 End:9 Step:0} does not lie in [2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
 			graph.Slice(x, graph.Range{Axis: 2, Start: 3, End: 9})
 		}},
@@ -165,6 +171,8 @@ func TestNothingPanics(t *testing.T) {
 			func() *graph.Value { return graph.ArgMax(value(), number()) },
 			func() *graph.Value { return graph.Gather(value(), value(), number()) },
 			func() *graph.Value { return graph.ScatterAdd(value(), value(), value(), number()) },
+			func() *graph.Value { return graph.GatherElements(value(), value(), number()) },
+			func() *graph.Value { return graph.ScatterElements(value(), value(), value(), number()) },
 			func() *graph.Value { return graph.ReduceSum(value(), true, numbers()...) },
 			func() *graph.Value { return graph.ReduceMean(value(), false, numbers()...) },
 			func() *graph.Value { return graph.Conv(value(), value(), value(), conv) },

@@ -230,18 +230,3 @@ func Gather(x, index *Value, axis int) *Value {
 	out := slices.Concat(x.shape[:a], index.shape, x.shape[a+1:])
 	return g.node("Gather", []*Value{x, index}, Attributes{{"axis", a}}, nil, []spec{{x.dtype, out}}, true)[0]
 }
-
-// ScatterAdd returns x with the updates added along an axis at the places that the int64 indices name; places named
-// several times add up. indices and updates have one shape, which except along the axis fits into x's.
-func ScatterAdd(x, indices, updates *Value, axis int) *Value {
-	g := graphOf(x)
-	a := x.axis("ScatterAdd", axis)
-	fits := len(indices.shape) == len(x.shape) && slices.Equal(indices.shape, updates.shape)
-	for i := 0; fits && i < len(x.shape); i++ {
-		fits = i == a || indices.shape[i] <= x.shape[i]
-	}
-	if !fits || indices.dtype != Int64 || updates.dtype != x.dtype {
-		g.fail("ScatterAdd", "the indices %v%v and updates %v%v do not fit %v%v", indices.dtype, indices.shape, updates.dtype, updates.shape, x.dtype, x.shape)
-	}
-	return g.node("ScatterElements", []*Value{x, indices, updates}, Attributes{{"axis", a}, {"reduction", "add"}}, nil, []spec{{x.dtype, x.shape}}, true)[0]
-}

@@ -97,6 +97,14 @@ func TestShapesAreThoseOfONNXRuntime(t *testing.T) {
 		"Dropout": func(g *graph.Graph, x *graph.Value) []*graph.Value {
 			return two(graph.Dropout(x, image(g, "m", 3, 1, 5), g.Scalar(0.5)), graph.DropPath(x, image(g, "n", 2), g.Scalar(0)))
 		},
+		"GatherElements": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			index := g.Input("i", graph.Int64, []int{1, 7, 4, 2}, "")
+			return one(graph.GatherElements(x, index, 1))
+		},
+		"ScatterElements": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			index := g.Input("i", graph.Int64, []int{1, 3, 4, 2}, "")
+			return one(graph.ScatterElements(x, index, image(g, "u", 1, 3, 4, 2), -1))
+		},
 		"Clip": func(g *graph.Graph, x *graph.Value) []*graph.Value {
 			infinity := float32(math.Inf(1))
 			return []*graph.Value{graph.Clip(x, 0, 6), graph.Clip(x, 0, infinity), graph.Clip(x, -infinity, 6), graph.Clip(x, -infinity, infinity)}

@@ -209,8 +209,25 @@ def layout():
     case("Pad", [(2, 3)], lambda x: F.pad(x, (2, 1, 0, 3), value=0.5), before=[0, 2], after=[3, 1], value=0.5)
     case("Expand", [(3, 1)], lambda x: x.expand(2, 3, 4), shape=[2, 3, 4])
     index = torch.tensor([2, 0, 2, 1])
-    case("Gather", [(3, 4)], lambda x: x[index], axis=0, index=[2, 0, 2, 1])
-    case("Gather", [(2, 3, 2)], lambda x: x[:, index], axis=1, index=[2, 0, 2, 1])
+    case("Gather", [(3, 4)], lambda x: x[index], axis=0, index=[2, 0, 2, 1], shape=[4])
+    case("Gather", [(2, 3, 2)], lambda x: x[:, index], axis=1, index=[2, 0, 2, 1], shape=[4])
+
+
+def picks():
+    square = torch.tensor([[2, 0, 2], [1, 1, 0]])
+    settings = dict(index=square.flatten().tolist(), shape=[2, 3])
+    case("Gather", [(3, 4)], lambda x: x[square], axis=0, **settings)
+    case("Gather", [(2, 3, 2)], lambda x: x[:, square], axis=-2, **settings)
+    case("Gather", [(2, 2, 3)], lambda x: x[..., square], axis=2, **settings)
+    case("Gather", [(2, 3)], lambda x: x[:, 1], axis=1, index=[1], shape=[])
+    case("Gather", [(2, 3)], lambda x: x[-1], axis=0, index=[-1], shape=[])
+    for x, index, axis in (((4, 5), (4, 1), 1), ((4, 5), (7, 3), 0), ((2, 3, 4), (2, 2, 6), 2), ((2, 3, 4), (1, 5, 4), -2), ((3,), (5,), 0)):
+        places = like(index, "labels", classes=x[axis])
+        case("GatherElements", [x, places], lambda x, i: torch.gather(x, axis, i), axis=axis)
+        case("ScatterAdd", [x, places, index], lambda x, i, u: torch.scatter_add(x, axis, i, u), axis=axis)
+    for x, index, axis in (((3, 4), [[3, 0], [1, 2]], 1), ((3, 4), [[2, 0, 1], [0, 2, 0]], 0), ((2, 1, 3), [[[2, 0]], [[1, 2]]], -1), ((4,), [1, 3], 0)):
+        index = torch.tensor(index)
+        case("ScatterElements", [x, tuple(index.shape)], lambda x, u: torch.scatter(x, axis, index, u), axis=axis, index=index.flatten().tolist(), shape=list(index.shape))
 
 
 def reductions():
@@ -344,6 +361,6 @@ def write(path):
     print(path, os.path.getsize(path), "bytes,", len(cases), "cases")
 
 
-for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, layer_norms, dropouts, network):
+for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, layer_norms, dropouts, picks, network):
     group()
 write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.safetensors"))
