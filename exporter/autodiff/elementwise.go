@@ -47,18 +47,28 @@ func divRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return out
 }
 
-// powRule differentiates by the base only.
+// powRule: the slope by the base is b a^(b-1), by the exponent a^b log(a). Where that is zero times infinity, at b = 0 and at a = 0,
+// it is zero, as in PyTorch; by the exponent it is not a number where the base is negative.
 func powRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
-	a, b := n.Inputs[0], n.Inputs[1]
-	g := a.Graph()
+	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
+	g, zero := a.Graph(), a.Graph().Scalar(0)
+	out := make([]*graph.Value, 2)
+	switch {
+	case !need[0] || isConstant(b, 0):
+	case isConstant(b, 2):
+		out[0] = unbroadcast(graph.Mul(d, graph.Mul(a, b)), a.Shape())
+	default:
+		slope := graph.Mul(b, graph.Pow(a, graph.Sub(b, g.Scalar(1))))
+		if !b.IsConstant() || b.Size() != 1 {
+			slope = graph.Where(graph.Equal(b, zero), zero, slope)
+		}
+		out[0] = unbroadcast(graph.Mul(d, slope), a.Shape())
+	}
 	if need[1] {
-		g.Fail("Pow", errNoGradient)
+		slope := graph.Where(graph.Equal(a, zero), zero, graph.Mul(n.Outputs[0], graph.Log(a)))
+		out[1] = unbroadcast(graph.Mul(d, slope), b.Shape())
 	}
-	if isConstant(b, 2) {
-		return []*graph.Value{graph.Mul(dy[0], graph.Mul(a, b)), nil}
-	}
-	slope := graph.Mul(b, graph.Pow(a, graph.Sub(b, g.Scalar(1))))
-	return []*graph.Value{unbroadcast(graph.Mul(dy[0], slope), a.Shape()), nil}
+	return out
 }
 
 func maxRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {

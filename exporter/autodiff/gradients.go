@@ -1,7 +1,6 @@
 package autodiff
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -241,6 +240,3 @@ func (p *pass) openScope(g *graph.Graph, path string) func() {
 	}
 	return g.Scope(path)
 }
-
-// errNoGradient is for inputs of an operator that its rule cannot differentiate by.
-var errNoGradient = errors.New("the gradient with respect to this input is not supported")

@@ -13,6 +13,17 @@ func globalAveragePoolRule(n *graph.Node, dy []*graph.Value, need []bool) []*gra
 	return one(graph.Expand(graph.Mul(dy[0], share), x.Shape()...))
 }
 
+// resizeRule adds up the gradients of each element's copies: their number times their mean, for which there is a fast
+// kernel.
+func resizeRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	x, y := n.Inputs[0], n.Outputs[0]
+	out := make([]*graph.Value, len(n.Inputs))
+	block := [2]int{y.Dim(2) / max(x.Dim(2), 1), y.Dim(3) / max(x.Dim(3), 1)}
+	mean := graph.AveragePool(dy[0], graph.PoolConfig{Kernel: block, Stride: block})
+	out[0] = graph.Mul(mean, x.Graph().Scalar(float32(block[0]*block[1])))
+	return out
+}
+
 // averagePoolRule: every input element gets dy / count of each window that covers it. At stride 1 that is again an
 // average over windows, with mirrored padding that counts. At other strides it is a product with a small
 // constant matrix along each axis: windows are separable, and spreading elements out by padding is slow.

@@ -52,6 +52,7 @@ func rules() map[string]rule {
 		"ReduceSumSquare":    reduceSumSquareRule,
 		"Relu":               reluRule,
 		"Reshape":            reshapeRule,
+		"Resize":             resizeRule,
 		"ScatterElements":    scatterElementsRule,
 		"Sigmoid":            sigmoidRule,
 		"Sign":               signRule,

@@ -32,18 +32,18 @@ type torchCase struct {
 
 // settings are those of all operators together.
 type settings struct {
-	Stride, Dilation, Kernel, OutputPad [2]int
-	Pad                                 [4]int
-	Groups                              int
-	Count, TransA, TransB, Keep         bool
-	Momentum, Exponent, Value           float32
-	Smoothing, Scale, Rate              float32
-	Low, High                           *float32
-	Activation                          string
-	Axis                                int
-	Axes, Sizes, Shape, Perm            []int
-	Before, After, Index                []int
-	Ranges                              [][4]int
+	Stride, Dilation, Kernel, OutputPad, Factors [2]int
+	Pad                                          [4]int
+	Groups                                       int
+	Count, TransA, TransB, Keep                  bool
+	Momentum, Exponent, Value                    float32
+	Smoothing, Scale, Rate                       float32
+	Low, High                                    *float32
+	Activation                                   string
+	Axis                                         int
+	Axes, Sizes, Shape, Perm                     []int
+	Before, After, Index                         []int
+	Ranges                                       [][4]int
 }
 
 func (s settings) conv() graph.ConvConfig {
@@ -119,7 +119,17 @@ func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 		}
 		y = graph.Sum(xs...)
 	case "Pow":
-		y = graph.Pow(xs[0], g.Scalar(s.Exponent))
+		exponent := optional(xs, 1)
+		if exponent == nil {
+			exponent = g.Scalar(s.Exponent)
+		}
+		y = graph.Pow(xs[0], exponent)
+	case "Resize":
+		y = graph.ResizeNearest(xs[0], s.Factors[0], s.Factors[1])
+	case "FactorizedReduce":
+		shifted := graph.Slice(xs[0], graph.Range{Axis: 2, Start: 1}, graph.Range{Axis: 3, Start: 1})
+		half := graph.ConvConfig{Stride: [2]int{2, 2}}
+		y = graph.Concat(1, graph.Conv(xs[0], xs[1], nil, half), graph.Conv(shifted, xs[2], nil, half))
 	case "LayerNorm":
 		y = graph.LayerNorm(xs[0], xs[1], optional(xs, 2), s.Axis, 1e-3)
 	case "Dropout":
@@ -229,6 +239,8 @@ func TestRulesAgreeWithPyTorch(t *testing.T) {
 						data[j] = float32(math.RoundToEven(float64(v)*2) / 2)
 					case "positive":
 						data[j] = v/2 + 1
+					case "grid":
+						data[j] = float32(math.Floor(float64(v) + 1))
 					case "rate":
 						data[j] = v/4 + 0.25
 					case "offset":

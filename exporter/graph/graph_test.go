@@ -64,6 +64,9 @@ func TestErrorsNameScopeOperationAndShapes(t *testing.T) {
 		{"ScatterElements: the indices int64[2 3 1 8] and updates float32[2 3 8 8] do not fit", func(g *graph.Graph, x *graph.Value) {
 			graph.ScatterElements(x, g.Input("i", graph.Int64, []int{2, 3, 1, 8}, ""), x, 0)
 		}},
+		{"Resize: wants float32 x [N, C, H, W] and factors of 1 or more, has float32[2 3 8 8], 0 and 2", func(g *graph.Graph, x *graph.Value) {
+			graph.ResizeNearest(x, 0, 2)
+		}},
 		{"Slice: the range {Axis:2 Start:3 End:9 Step:0} does not lie in [2 3 8 8]", func(g *graph.Graph, x *graph.Value) {
 			graph.Slice(x, graph.Range{Axis: 2, Start: 3, End: 9})
 		}},
@@ -173,6 +176,7 @@ func TestNothingPanics(t *testing.T) {
 			func() *graph.Value { return graph.ScatterAdd(value(), value(), value(), number()) },
 			func() *graph.Value { return graph.GatherElements(value(), value(), number()) },
 			func() *graph.Value { return graph.ScatterElements(value(), value(), value(), number()) },
+			func() *graph.Value { return graph.ResizeNearest(value(), number(), number()) },
 			func() *graph.Value { return graph.ReduceSum(value(), true, numbers()...) },
 			func() *graph.Value { return graph.ReduceMean(value(), false, numbers()...) },
 			func() *graph.Value { return graph.Conv(value(), value(), value(), conv) },

@@ -105,6 +105,9 @@ func TestShapesAreThoseOfONNXRuntime(t *testing.T) {
 			index := g.Input("i", graph.Int64, []int{1, 3, 4, 2}, "")
 			return one(graph.ScatterElements(x, index, image(g, "u", 1, 3, 4, 2), -1))
 		},
+		"ResizeNearest": func(g *graph.Graph, x *graph.Value) []*graph.Value {
+			return []*graph.Value{graph.ResizeNearest(x, 2, 2), graph.ResizeNearest(x, 1, 3), graph.ResizeNearest(x, 1, 1)}
+		},
 		"Clip": func(g *graph.Graph, x *graph.Value) []*graph.Value {
 			infinity := float32(math.Inf(1))
 			return []*graph.Value{graph.Clip(x, 0, 6), graph.Clip(x, 0, infinity), graph.Clip(x, -infinity, 6), graph.Clip(x, -infinity, infinity)}

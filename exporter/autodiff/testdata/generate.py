@@ -27,7 +27,8 @@ def noise(seed, count):
 
 
 def make(seed, spec):
-    """The input of a case: plain noise; coarse has many ties; positive lies in [0.5, 1.5), rate in [0, 0.5); labels are classes."""
+    """The input of a case: plain noise; coarse has many ties; positive lies in [0.5, 1.5), rate in [0, 0.5);
+    grid is 0 or 1; labels are classes."""
     count = int(np.prod(spec["shape"]))
     v = noise(seed, count)
     kind = spec["kind"]
@@ -35,6 +36,8 @@ def make(seed, spec):
         v = np.round(v * 2) / 2
     if kind == "positive":
         v = v / 2 + 1
+    if kind == "grid":
+        v = np.floor(v + 1)
     if kind == "rate":
         v = v / 4 + np.float32(0.25)
     if kind == "offset":
@@ -275,6 +278,23 @@ def dropouts():
     case("DropPath", [(5, 3), (5,), like((1,), "rate")], lambda x, m, rate: x / (1 - rate) * (m > 0).view(5, 1))
 
 
+def powers():
+    case("Pow", [like((2, 3), "positive"), (3,)], torch.pow)
+    case("Pow", [like((3, 1), "positive"), (2, 1, 4)], torch.pow)
+    case("Pow", [like((3, 4), "grid"), like((3, 4), "grid")], torch.pow)  # zeros as base and as exponent
+    case("Pow", [(2, 3)], lambda x: x ** 2.0, exponent=2.0)
+    case("Pow", [like((2, 3), "coarse")], lambda x: x ** 0.0, exponent=0.0)
+
+
+def images():
+    for shape, factors in (((2, 2, 3, 4), (2, 2)), ((1, 2, 3, 2), (3, 1)), ((1, 2, 1, 5), (1, 4)), ((2, 1, 2, 2), (1, 1))):
+        case("Resize", [shape], lambda x: F.interpolate(x, scale_factor=[float(v) for v in factors], mode="nearest"), factors=factors)
+    # DARTS (operations.py, FactorizedReduce): two convolutions of which one sees the image shifted.
+    f = lambda x, w1, w2: torch.cat([F.conv2d(x, w1, stride=2), F.conv2d(x[:, :, 1:, 1:], w2, stride=2)], 1)
+    for size in ((6, 8), (2, 2)):
+        case("FactorizedReduce", [(2, 3) + size, (2, 3, 1, 1), (3, 3, 1, 1)], f)
+
+
 def network():
     """A small NAS-Bench-201 supernet: loss and gradients of the first step, and 20 steps of SGD. The Go test builds the same with
     the exporter's packages; both take parameters in the order of their use."""
@@ -361,6 +381,6 @@ def write(path):
     print(path, os.path.getsize(path), "bytes,", len(cases), "cases")
 
 
-for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, layer_norms, dropouts, picks, network):
+for group in (convolutions, pools, normalization, elementwise, linear, layout, reductions, losses, activations, layer_norms, dropouts, picks, powers, images, network):
     group()
 write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.safetensors"))
