@@ -2,6 +2,7 @@ package autodiff_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ var smooth = map[string]func(t *rapid.T, x, other, w *graph.Value) *graph.Value{
 	"swish":     func(t *rapid.T, x, other, w *graph.Value) *graph.Value { return graph.Swish(x) },
 	"softmax": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
 		return graph.Softmax(x, rapid.IntRange(0, 3).Draw(t, "axis"))
+	},
+	"log softmax": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
+		return graph.LogSoftmax(x, rapid.IntRange(0, 3).Draw(t, "axis"))
 	},
 	"conv": func(t *rapid.T, x, other, w *graph.Value) *graph.Value {
 		stride := rapid.IntRange(1, 2).Draw(t, "stride")
@@ -107,72 +111,93 @@ var smooth = map[string]func(t *rapid.T, x, other, w *graph.Value) *graph.Value{
 
 // TestGradientsAgreeWithFiniteDifferences takes the derivative of random graphs along a random direction.
 func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
-	names := slices.Sorted(func(yield func(string) bool) {
-		for name := range smooth {
-			if !yield(name) {
-				return
-			}
-		}
-	})
 	rapid.Check(t, func(rt *rapid.T) {
 		g := graph.New("random")
-		x := g.Input("x", graph.Float32, []int{2, 2, 4, 4}, "")
-		w := g.Input("w", graph.Float32, []int{2, 2, 3, 3}, "")
-		values := []*graph.Value{x}
-		for range rapid.IntRange(1, 6).Draw(rt, "operations") {
-			name := rapid.SampledFrom(names).Draw(rt, "operation")
-			v := rapid.SampledFrom(values).Draw(rt, "input")
-			var same []*graph.Value
-			for _, o := range values {
-				if slices.Equal(o.Shape(), v.Shape()) {
-					same = append(same, o)
-				}
-			}
-			values = append(values, smooth[name](rt, v, rapid.SampledFrom(same).Draw(rt, "other"), w))
-		}
-		last := values[len(values)-1]
-		weights := g.Floats(noise(9, last.Size()), last.Shape()...)
-		loss := graph.ReduceSum(graph.Mul(last, weights), true)
+		x, w, loss := randomGraph(rt, g, 6)
+		checkSlope(t, rt, g, x, w, loss)
+	})
+}
+
+// TestGradientsOfGradientsAgreeWithFiniteDifferences does so with the gradient, in place of the graph itself.
+func TestGradientsOfGradientsAgreeWithFiniteDifferences(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		g := graph.New("random")
+		x, w, loss := randomGraph(rt, g, 2)
 		grads, err := autodiff.Gradients([]*graph.Value{loss}, nil, []*graph.Value{x, w})
 		if err != nil {
 			rt.Fatal(err)
 		}
-		g.Output("loss", loss, "")
-		g.Output("dx", grads[0], "")
-		g.Output("dw", grads[1], "")
-		run := graphtest.Compile(t, g)
-		const h = 1e-2
-		at := func(step float32) (float64, map[string]runtime.Tensor) {
-			xs, ws := noise(1, 64), noise(2, 36)
-			for i, u := range noise(3, 64) {
-				xs[i] += step * u
+		checkSlope(t, rt, g, x, w, graph.Add(weightedSum(grads[0]), weightedSum(grads[1])))
+	})
+}
+
+// randomGraph returns two inputs and a loss that is computed from them by up to the given number of operations.
+func randomGraph(rt *rapid.T, g *graph.Graph, most int) (x, w, loss *graph.Value) {
+	names := slices.Sorted(maps.Keys(smooth))
+	x = g.Input("x", graph.Float32, []int{2, 2, 4, 4}, "")
+	w = g.Input("w", graph.Float32, []int{2, 2, 3, 3}, "")
+	values := []*graph.Value{x}
+	for range rapid.IntRange(1, most).Draw(rt, "operations") {
+		name := rapid.SampledFrom(names).Draw(rt, "operation")
+		v := rapid.SampledFrom(values).Draw(rt, "input")
+		var same []*graph.Value
+		for _, o := range values {
+			if slices.Equal(o.Shape(), v.Shape()) {
+				same = append(same, o)
 			}
-			for i, u := range noise(4, 36) {
-				ws[i] += step * u
-			}
-			out := run(map[string]runtime.Tensor{"x": graphtest.Float32(xs, 2, 2, 4, 4), "w": graphtest.Float32(ws, 2, 2, 3, 3)})
-			return float64(graphtest.Floats(t, out["loss"])[0]), out
 		}
-		_, here := at(0)
-		slope, size := 0.0, 0.0
+		values = append(values, smooth[name](rt, v, rapid.SampledFrom(same).Draw(rt, "other"), w))
+	}
+	return x, w, weightedSum(values[len(values)-1])
+}
+
+// weightedSum adds up the elements of v with random weights.
+func weightedSum(v *graph.Value) *graph.Value {
+	weights := v.Graph().Floats(noise(9, v.Size()), v.Shape()...)
+	return graph.Reshape(graph.ReduceSum(graph.Mul(v, weights), false), 1)
+}
+
+// checkSlope compares the derivative of loss along a random direction of x and w with finite differences.
+func checkSlope(t *testing.T, rt *rapid.T, g *graph.Graph, x, w, loss *graph.Value) {
+	grads, err := autodiff.Gradients([]*graph.Value{loss}, nil, []*graph.Value{x, w})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	g.Output("loss", loss, "")
+	g.Output("dx", grads[0], "")
+	g.Output("dw", grads[1], "")
+	run := graphtest.Compile(t, g)
+	const h = 1e-2
+	at := func(step float32) (float64, map[string]runtime.Tensor) {
+		xs, ws := noise(1, 64), noise(2, 36)
 		for i, u := range noise(3, 64) {
-			slope += float64(u) * float64(graphtest.Floats(t, here["dx"])[i])
-			size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dx"])[i]))
+			xs[i] += step * u
 		}
 		for i, u := range noise(4, 36) {
-			slope += float64(u) * float64(graphtest.Floats(t, here["dw"])[i])
-			size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dw"])[i]))
+			ws[i] += step * u
 		}
-		up, _ := at(h)
-		down, _ := at(-h)
-		up2, _ := at(2 * h)
-		down2, _ := at(-2 * h)
-		// The five-point formula, whose error falls with h^4.
-		difference := (8*(up-down) - (up2 - down2)) / (12 * h)
-		if d := math.Abs(slope - difference); !(d <= 0.01*size+1e-2) {
-			rt.Fatalf("slope %v by gradients, %v by differences (terms %v)", slope, difference, size)
-		}
-	})
+		out := run(map[string]runtime.Tensor{"x": graphtest.Float32(xs, 2, 2, 4, 4), "w": graphtest.Float32(ws, 2, 2, 3, 3)})
+		return float64(graphtest.Floats(t, out["loss"])[0]), out
+	}
+	_, here := at(0)
+	slope, size := 0.0, 0.0
+	for i, u := range noise(3, 64) {
+		slope += float64(u) * float64(graphtest.Floats(t, here["dx"])[i])
+		size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dx"])[i]))
+	}
+	for i, u := range noise(4, 36) {
+		slope += float64(u) * float64(graphtest.Floats(t, here["dw"])[i])
+		size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dw"])[i]))
+	}
+	up, _ := at(h)
+	down, _ := at(-h)
+	up2, _ := at(2 * h)
+	down2, _ := at(-2 * h)
+	// The five-point formula, whose error falls with h^4.
+	difference := (8*(up-down) - (up2 - down2)) / (12 * h)
+	if d := math.Abs(slope - difference); !(d <= 0.01*size+1e-2) {
+		rt.Fatalf("slope %v by gradients, %v by differences (terms %v)", slope, difference, size)
+	}
 }
 
 func TestGradientIsTheTotalDerivative(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 //	dx = scale * rstd * (dy - dbias/M - xhat * dscale/M)
 //
 // The last line takes three passes over the activations: a product, one affine map per channel (which is what batch
-// normalization with given statistics is, as one fast kernel) and an addition. The outputs for the running
-// statistics carry no gradient, nor do the running statistics.
+// normalization with given statistics is, as one fast kernel) and an addition. The running statistics carry no
+// gradient; the batch's do where something is computed from them, as gradients of gradients are.
 //
 // The batch's statistics are the node's own second and third output: the builder gives training nodes momentum 0.
 func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
@@ -29,6 +29,7 @@ func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 	}
 	d := dy[0]
 	if d == nil {
+		out[0] = byStatistics(n, dy)
 		return out
 	}
 	x, scale := n.Inputs[0], n.Inputs[1]
@@ -50,7 +51,30 @@ func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 		onX = graph.Mul(onX, rstd)
 	}
 	out[0] = graph.Add(graph.Mul(d, perChannel(slope)), affine(xhat, onX, graph.Mul(share, dbias)))
+	if more := byStatistics(n, dy); more != nil {
+		out[0] = graph.Add(out[0], more)
+	}
 	return out
+}
+
+// byStatistics returns what the gradients of the batch's mean and variance, dy[1] and dy[2], add to that of x: dmean/M and
+// 2/M * dvariance * (x - mean). It is nil where there are none, as in all training by first derivatives.
+func byStatistics(n *graph.Node, dy []*graph.Value) *graph.Value {
+	x := n.Inputs[0]
+	share := float32(x.Dim(1)) / float32(x.Size())
+	var dx *graph.Value
+	if dy[1] != nil {
+		dx = graph.Expand(perChannel(graph.Mul(dy[1], x.Graph().Scalar(share))), x.Shape()...)
+	}
+	if dy[2] != nil {
+		centered := graph.Sub(x, perChannel(n.Outputs[1]))
+		byVariance := graph.Mul(centered, perChannel(graph.Mul(dy[2], x.Graph().Scalar(2*share))))
+		if dx == nil {
+			return byVariance
+		}
+		return graph.Add(dx, byVariance)
+	}
+	return dx
 }
 
 // trainingStatistics returns 1 / sqrt(variance + epsilon) of the batch, and the normalized input xhat or, when that
