@@ -186,6 +186,13 @@ func (r *run) write(found *result.Architecture) error {
 	if found.NeighborhoodScore != nil {
 		r.job.Metric("neighborhood_score", *found.NeighborhoodScore)
 	}
+	_, chosen, err := found.Parse()
+	if err != nil {
+		return err
+	}
+	if own, ok := r.cache.Lookup(chosen); ok {
+		r.job.Metric("valid_top1", own.Accuracy)
+	}
 	r.job.Info("found %s", found.Architecture)
 	line := found.Algorithm + " found " + found.Architecture
 	if found.OwnScore != nil {
