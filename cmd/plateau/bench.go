@@ -46,21 +46,25 @@ weight-sharing supernet on random images, after two untimed runs each. Threads a
 			if asJSON {
 				return printJSON(a.stdout, r)
 			}
-			return writeAll(a.stdout, fmt.Sprintf(`%s, %d channels, %d cells a stage, batch %d, %dx%d pixels, %d parameters
+			cells := "cells a stage"
+			if r.Space == "darts" {
+				cells = "layers"
+			}
+			return writeAll(a.stdout, fmt.Sprintf(`%s, %d channels, %d %s, batch %d, %dx%d pixels, %d parameters
 ONNX Runtime %s, %s, %d threads
 
               best    median
 train      %7.2f   %7.2f  ms
 forward    %7.2f   %7.2f  ms
 peak memory %d MiB
-`, r.Space, r.Channels, r.Cells, r.Batch, r.ImageSize, r.ImageSize, r.Parameters, r.Library, r.Provider, r.Threads,
+`, r.Space, r.Channels, r.Cells, cells, r.Batch, r.ImageSize, r.ImageSize, r.Parameters, r.Library, r.Provider, r.Threads,
 				r.Train.Best, r.Train.Median, r.Forward.Best, r.Forward.Median, r.PeakRSS))
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Space, "space", "nasbench201", "search space")
+	f.StringVar(&o.Space, "space", "nasbench201", "search space: nasbench201 or darts")
 	f.IntVar(&o.Channels, "channels", 16, "channels of the first stage")
-	f.IntVar(&o.Cells, "cells", 1, "cells a stage")
+	f.IntVar(&o.Cells, "cells", 1, "cells a stage; in the space darts, layers")
 	f.IntVar(&o.Batch, "batch", 64, "images a batch")
 	f.IntVar(&o.ImageSize, "image-size", 32, "height and width of the images in pixels")
 	f.IntVar(&o.Runs, "runs", 10, "timed runs")

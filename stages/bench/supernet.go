@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
@@ -19,7 +20,7 @@ import (
 type SupernetOptions struct {
 	Space     string
 	Channels  int
-	Cells     int // cells a stage
+	Cells     int // cells a stage; in the space darts, which has no stages, layers
 	Batch     int
 	ImageSize int // height and width in pixels
 	Runs      int // timed runs, after two that are not
@@ -49,31 +50,65 @@ type SupernetReport struct {
 	PeakRSS int64 `json:"peak_rss_mib"`
 }
 
-// Supernet times the supernet of a space on random images.
-func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*SupernetReport, error) {
+// classes is how many classes the random images have.
+const classes = 10
+
+// subject is the supernet of a space.
+type subject struct {
+	graphs
+	index      *params.Index
+	operations int // of an edge
+}
+
+type graphs interface {
+	JointStep(supernet.Training) (*onnx.ModelProto, error)
+	Forward(batch int) (*onnx.ModelProto, error)
+}
+
+// darts is the space whose supernet has a skeleton of its own.
+const darts = "darts"
+
+func newSubject(o SupernetOptions) (*subject, error) {
+	image := [3]int{3, o.ImageSize, o.ImageSize}
+	if o.Space == darts {
+		sn, err := supernet.NewDARTS(supernet.DARTSMacro{Channels: o.Channels, Layers: o.Cells, Classes: classes, Image: image})
+		if err != nil {
+			return nil, err
+		}
+		return &subject{sn, sn.Index, len(space.DARTSOperations())}, nil
+	}
 	sp, err := space.ByName(o.Space)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the supernet of %s can be timed too", err, darts)
+	}
+	sn, err := supernet.New(sp, supernet.Macro{Channels: o.Channels, Cells: o.Cells, Classes: classes, Image: image})
 	if err != nil {
 		return nil, err
 	}
+	return &subject{sn, sn.Index, len(sp.Operations)}, nil
+}
+
+// Supernet times the supernet of a space on random images.
+func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*SupernetReport, error) {
 	if o.Runs < 1 || o.Batch < 2 {
 		return nil, fmt.Errorf("%d runs of batches of %d: at least one run and two images a batch are needed", o.Runs, o.Batch)
 	}
-	sn, err := supernet.New(sp, supernet.Macro{Channels: o.Channels, Cells: o.Cells, Classes: 10, Image: [3]int{3, o.ImageSize, o.ImageSize}})
+	sub, err := newSubject(o)
 	if err != nil {
 		return nil, err
 	}
 	r := &SupernetReport{
 		Space: o.Space, Channels: o.Channels, Cells: o.Cells, Batch: o.Batch, ImageSize: o.ImageSize,
-		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sn.Index.Total(),
+		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sub.index.Total(),
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4}
-	joint := func() (*onnx.ModelProto, error) { return sn.JointStep(training) }
-	if r.Train, err = timed(ctx, rt, sn, joint, o.Runs, rng); err != nil {
+	joint := func() (*onnx.ModelProto, error) { return sub.JointStep(training) }
+	if r.Train, err = timed(ctx, rt, sub, joint, o.Runs, rng); err != nil {
 		return nil, fmt.Errorf("timing a training step: %w", err)
 	}
-	forward := func() (*onnx.ModelProto, error) { return sn.Forward(o.Batch) }
-	if r.Forward, err = timed(ctx, rt, sn, forward, o.Runs, rng); err != nil {
+	forward := func() (*onnx.ModelProto, error) { return sub.Forward(o.Batch) }
+	if r.Forward, err = timed(ctx, rt, sub, forward, o.Runs, rng); err != nil {
 		return nil, fmt.Errorf("timing a forward pass: %w", err)
 	}
 	r.PeakRSS = peakRSS()
@@ -81,7 +116,7 @@ func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*Sup
 }
 
 // timed loads one graph of the supernet, fills its inputs and runs it.
-func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, build func() (*onnx.ModelProto, error), runs int, rng *rand.Rand) (_ Timing, err error) {
+func timed(ctx context.Context, rt *runtime.Runtime, sub *subject, build func() (*onnx.ModelProto, error), runs int, rng *rand.Rand) (_ Timing, err error) {
 	m, err := build()
 	if err != nil {
 		return Timing{}, err
@@ -98,14 +133,14 @@ func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, buil
 	}()
 	for _, in := range m.GetGraph().GetInput() {
 		if name := in.GetName(); name == supernet.Params || name == supernet.Momentum {
-			s, err := rt.NewState(sn.Index.Total())
+			s, err := rt.NewState(sub.index.Total())
 			if err != nil {
 				return Timing{}, err
 			}
 			states[name] = s
 		}
 	}
-	if err := states[supernet.Params].Write(sn.Index.Initialize(rng)); err != nil {
+	if err := states[supernet.Params].Write(sub.index.Initialize(rng)); err != nil {
 		return Timing{}, err
 	}
 	step, err := rt.NewStep(model, runtime.StepOptions{States: states})
@@ -113,7 +148,7 @@ func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, buil
 		return Timing{}, err
 	}
 	defer func() { err = errors.Join(step.Close(), err) }()
-	if err := fill(step, m, sn, rng); err != nil {
+	if err := fill(step, m, sub, rng); err != nil {
 		return Timing{}, err
 	}
 	var times []float64
@@ -131,7 +166,7 @@ func timed(ctx context.Context, rt *runtime.Runtime, sn *supernet.Supernet, buil
 }
 
 // fill gives random values to the inputs that are no states.
-func fill(step *runtime.Step, m *onnx.ModelProto, sn *supernet.Supernet, rng *rand.Rand) error {
+func fill(step *runtime.Step, m *onnx.ModelProto, sub *subject, rng *rand.Rand) error {
 	for _, in := range m.GetGraph().GetInput() {
 		switch in.GetName() {
 		case supernet.Params, supernet.Momentum:
@@ -141,7 +176,7 @@ func fill(step *runtime.Step, m *onnx.ModelProto, sn *supernet.Supernet, rng *ra
 				return err
 			}
 			for i := range v {
-				v[i] = int64(rng.IntN(sn.Macro.Classes))
+				v[i] = int64(rng.IntN(classes))
 			}
 		default:
 			v, err := step.Float32(in.GetName())
@@ -153,7 +188,7 @@ func fill(step *runtime.Step, m *onnx.ModelProto, sn *supernet.Supernet, rng *ra
 				case supernet.LearningRate:
 					v[i] = 0.025
 				case supernet.Probabilities:
-					v[i] = 1 / float32(len(sn.Space.Operations))
+					v[i] = 1 / float32(sub.operations)
 				case supernet.Alpha:
 					v[i] = 1e-3 * float32(rng.NormFloat64())
 				default:

@@ -77,6 +77,22 @@ func TestReportIsFilled(t *testing.T) {
 	}
 }
 
+func TestSupernetOfDARTS(t *testing.T) {
+	o := tiny()
+	o.Space, o.Runs = "darts", 1
+	r, err := bench.Supernet(t.Context(), stagetest.Runtime(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sn, err := supernet.NewDARTS(supernet.DARTSMacro{Channels: 2, Layers: 1, Classes: 10, Image: [3]int{3, 8, 8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Space != "darts" || r.Cells != 1 || r.Parameters != sn.Index.Total() || !(r.Train.Best > 0) || !(r.Forward.Best > 0) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestMistakesAreErrors(t *testing.T) {
 	rt := stagetest.Runtime(t)
 	for _, c := range []struct {
@@ -85,6 +101,7 @@ func TestMistakesAreErrors(t *testing.T) {
 		want   string
 	}{
 		{"an unknown space", func(o *bench.SupernetOptions) { o.Space = "nasbench" }, `unknown search space "nasbench"`},
+		{"no layers", func(o *bench.SupernetOptions) { o.Space, o.Cells = "darts", 0 }, "0 layers"},
 		{"no runs", func(o *bench.SupernetOptions) { o.Runs = 0 }, "0 runs of batches of 4"},
 		{"single images", func(o *bench.SupernetOptions) { o.Batch = 1 }, "two images a batch"},
 		{"no channels", func(o *bench.SupernetOptions) { o.Channels = 0 }, "0 channels"},
