@@ -103,7 +103,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	}
 	defer func() { err = errors.Join(err, sharing.Close(), weights.Close()) }()
 	cache := score.NewCache(sharing)
-	given, err := s.recall(job, cache, sp, sharing.Images())
+	given, err := s.recall(job, cache, sp, sharing.Sample())
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 			return nil
 		}
 		saved = time.Now()
-		return cache.Keep(filepath.Join(job.Scratch, scoresFile), sp, sharing.Images())
+		return cache.Keep(filepath.Join(job.Scratch, scoresFile), sp, sharing.Sample())
 	}
 	scored, err := objective.Score(ctx, finalists, seed.New(job.Seed, "neighbors"))
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *stage) sharing(ctx context.Context, rt *runtime.Runtime, sp *space.Spac
 
 // recall makes known what the search has scored, if with the weights that are used here, and what a killed run of this
 // stage has. It returns how many of them the search gave.
-func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, images int) (given int, err error) {
+func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, on score.Sample) (given int, err error) {
 	if in, ok := job.Input("scores"); ok {
 		weights, _ := job.Input("weights")
 		recorded, err := result.ReadScores(in.Path)
@@ -207,12 +207,12 @@ func (s *stage) recall(job *pipeline.Job, cache *score.Cache, sp *space.Space, i
 		switch {
 		case in.Stage != weights.Stage:
 			job.Warn("the scores come from stage %s and the weights from %s; the scores are not used", in.Stage, weights.Stage)
-		case cache.Recall(sp, images, recorded) == 0 && len(recorded.Scores) > 0:
-			job.Info("the search scored on %d images, this stage scores on %d; its scores are not used", recorded.Images, images)
+		case cache.Recall(sp, on, recorded) == 0 && len(recorded.Scores) > 0:
+			job.Info("the search scored on %d images in batches of %d, this stage scores on %d in batches of %d; its scores are not used", recorded.Images, recorded.Batch, on.Images, on.Batch)
 		}
 	}
 	given = len(cache.Known())
-	switch n, err := cache.Restore(filepath.Join(job.Scratch, scoresFile), sp, images); {
+	switch n, err := cache.Restore(filepath.Join(job.Scratch, scoresFile), sp, on); {
 	case err != nil:
 		job.Warn("%v; all architectures are scored again", err)
 	case n > 0:

@@ -97,7 +97,7 @@ func (r *ranked) found(finalists ...space.Architecture) {
 // scores makes scores of a stage an input.
 func (r *ranked) scores(stage string, images int, known map[string]float64) {
 	r.t.Helper()
-	s := &result.Scores{Space: r.sp.Name, Evaluator: "weight_sharing", Images: images}
+	s := &result.Scores{Space: r.sp.Name, Evaluator: "weight_sharing", Images: images, Batch: r.sharing.Sample().Batch}
 	for _, name := range slices.Sorted(mapKeys(known)) {
 		s.Scores = append(s.Scores, result.Score{Architecture: name, Score: known[name], Loss: -known[name], Accuracy: 0.5})
 	}
@@ -285,7 +285,7 @@ func TestScoresThatDoNotFitAreNotUsed(t *testing.T) {
 		level, said string
 	}{
 		{"of other weights", "second_search", 16, "warn", "the scores come from stage second_search and the weights from search; the scores are not used"},
-		{"on other images", "search", 8, "info", "the search scored on 8 images, this stage scores on 16"},
+		{"on other images", "search", 8, "info", "the search scored on 8 images in batches of 8, this stage scores on 16 in batches of 8"},
 	} {
 		r.scores(c.stage, c.images, fake)
 		res := r.run("{samples: 5}").Must(t)
@@ -416,12 +416,12 @@ func TestInterruptedRankingEndsWithTheSameBytes(t *testing.T) {
 	kept := score.NewCache(r.sharing)
 	given, err := result.ReadScores(r.in["scores"].Path)
 	r.check(err)
-	kept.Recall(r.sp, r.sharing.Images(), given)
+	kept.Recall(r.sp, r.sharing.Sample(), given)
 	_, err = kept.Evaluate(t.Context(), append(r.sp.Neighbors(r.finalists[0], 1), r.finalists[0]))
 	r.check(err)
 	again.Scratch = t.TempDir()
 	path := filepath.Join(again.Scratch, "scores.safetensors")
-	r.check(kept.Keep(path, r.sp, r.sharing.Images()))
+	r.check(kept.Keep(path, r.sp, r.sharing.Sample()))
 	res = again.Must(t)
 	if said := res.Logged("info"); !strings.Contains(said, "continuing with 24 architectures scored") {
 		t.Errorf("not said: that the run continues; but: %s", said)

@@ -12,6 +12,7 @@ type Scores struct {
 	Space     string  `json:"space"`
 	Evaluator string  `json:"evaluator"` // what scored: "weight_sharing"
 	Images    int     `json:"images"`    // validation images that every architecture was scored on
+	Batch     int     `json:"batch"`     // images in a batch, by whose statistics normalization goes
 	Scores    []Score `json:"scores"`
 }
 

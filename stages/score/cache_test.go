@@ -133,7 +133,7 @@ func TestKnownKeepsTheOrderInWhichResultsCame(t *testing.T) {
 	if _, ok := c.Lookup(space.Architecture{0, 0, 0, 0, 0, 2}); !ok || c.Known()[1][0] != 0 {
 		t.Error("the cache shares the caller's architecture")
 	}
-	if got := c.Record(sp, 7).Scores[1].Architecture; got != sp.Format(space.Architecture{0, 0, 0, 0, 0, 2}) {
+	if got := c.Record(sp, score.Sample{Images: 7, Batch: 5}).Scores[1].Architecture; got != sp.Format(space.Architecture{0, 0, 0, 0, 0, 2}) {
 		t.Errorf("the record says %s", got)
 	}
 }
@@ -221,7 +221,7 @@ func filled(t *testing.T, n int) *score.Cache {
 
 func TestRecordedScoresAreRecalled(t *testing.T) {
 	sp := space.NASBench201()
-	record := filled(t, 9).Record(sp, 250)
+	record := filled(t, 9).Record(sp, score.Sample{Images: 250, Batch: 5})
 	path := filepath.Join(t.TempDir(), "scores.json")
 	if err := result.WriteScores(path, record); err != nil {
 		t.Fatal(err)
@@ -231,10 +231,10 @@ func TestRecordedScoresAreRecalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := score.NewCache(&table{})
-	if n := fresh.Recall(sp, 250, read); n != 9 {
+	if n := fresh.Recall(sp, score.Sample{Images: 250, Batch: 5}, read); n != 9 {
 		t.Errorf("%d of 9 were recalled", n)
 	}
-	if diff := cmp.Diff(record, fresh.Record(sp, 250)); diff != "" {
+	if diff := cmp.Diff(record, fresh.Record(sp, score.Sample{Images: 250, Batch: 5})); diff != "" {
 		t.Errorf("what is recalled differs (-recorded +recalled):\n%s", diff)
 	}
 }
@@ -243,11 +243,12 @@ func TestScoresOfOtherImagesOrSpacesAreNotRecalled(t *testing.T) {
 	sp := space.NASBench201()
 	for what, change := range map[string]func(*result.Scores){
 		"fewer images":  func(s *result.Scores) { s.Images = 125 },
+		"other batches": func(s *result.Scores) { s.Batch = 10 },
 		"another space": func(s *result.Scores) { s.Space = "darts" },
 	} {
-		record, fresh := filled(t, 3).Record(sp, 250), score.NewCache(&table{})
+		record, fresh := filled(t, 3).Record(sp, score.Sample{Images: 250, Batch: 5}), score.NewCache(&table{})
 		change(record)
-		if n := fresh.Recall(sp, 250, record); n != 0 || len(fresh.Known()) != 0 {
+		if n := fresh.Recall(sp, score.Sample{Images: 250, Batch: 5}, record); n != 0 || len(fresh.Known()) != 0 {
 			t.Errorf("%s: %d were recalled", what, n)
 		}
 	}
@@ -256,27 +257,27 @@ func TestScoresOfOtherImagesOrSpacesAreNotRecalled(t *testing.T) {
 func TestKeptScoresAreRestored(t *testing.T) {
 	sp, path := space.NASBench201(), filepath.Join(t.TempDir(), "scores")
 	fresh := score.NewCache(&table{})
-	if n, err := fresh.Restore(path, sp, 100); n != 0 || err != nil {
+	if n, err := fresh.Restore(path, sp, score.Sample{Images: 100, Batch: 5}); n != 0 || err != nil {
 		t.Errorf("nothing was kept, but %d are restored: %v", n, err)
 	}
 	kept := filled(t, 12)
-	if err := kept.Keep(path, sp, 100); err != nil {
+	if err := kept.Keep(path, sp, score.Sample{Images: 100, Batch: 5}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := fresh.Restore(path, sp, 100); n != 12 || err != nil {
+	if n, err := fresh.Restore(path, sp, score.Sample{Images: 100, Batch: 5}); n != 12 || err != nil {
 		t.Errorf("%d of 12 restored: %v", n, err)
 	}
-	if diff := cmp.Diff(kept.Record(sp, 100), fresh.Record(sp, 100)); diff != "" {
+	if diff := cmp.Diff(kept.Record(sp, score.Sample{Images: 100, Batch: 5}), fresh.Record(sp, score.Sample{Images: 100, Batch: 5})); diff != "" {
 		t.Errorf("what is restored differs (-kept +restored):\n%s", diff)
 	}
-	if n, err := score.NewCache(&table{}).Restore(path, sp, 50); n != 0 || err != nil {
+	if n, err := score.NewCache(&table{}).Restore(path, sp, score.Sample{Images: 50, Batch: 5}); n != 0 || err != nil {
 		t.Errorf("%d restored for other images: %v", n, err)
 	}
 }
 
 func TestDamagedScoresAreNotRestored(t *testing.T) {
 	sp, path := space.NASBench201(), filepath.Join(t.TempDir(), "scores")
-	if err := filled(t, 4).Keep(path, sp, 100); err != nil {
+	if err := filled(t, 4).Keep(path, sp, score.Sample{Images: 100, Batch: 5}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -293,7 +294,7 @@ func TestDamagedScoresAreNotRestored(t *testing.T) {
 		}
 		data[i] = b
 		fresh := score.NewCache(&table{})
-		_, err := fresh.Restore(path, sp, 100)
+		_, err := fresh.Restore(path, sp, score.Sample{Images: 100, Batch: 5})
 		var damaged *checkpoint.Damaged
 		if !errors.As(err, &damaged) || len(fresh.Known()) != 0 {
 			t.Fatalf("digit %d changed: %d restored: %v", i, len(fresh.Known()), err)

@@ -136,6 +136,11 @@ func (w *WeightSharing) fit(step *runtime.Step, images *dataset.Images) (int, er
 // Images returns the number of images that every architecture is scored on.
 func (w *WeightSharing) Images() int { return w.images }
 
+// Sample returns what every architecture is scored on.
+func (w *WeightSharing) Sample() Sample {
+	return Sample{Images: w.images, Batch: len(w.batches[0].y)}
+}
+
 // Evaluate implements Evaluator.
 func (w *WeightSharing) Evaluate(ctx context.Context, architectures []space.Architecture) ([]Result, error) {
 	results := make([]Result, len(architectures))

@@ -53,14 +53,14 @@ func (r *run) score(ctx context.Context, candidates []space.Architecture) ([]nei
 			return nil
 		}
 		saved = time.Now()
-		return r.cache.Keep(r.scratch(scoresFile), r.space, r.sharing.Images())
+		return r.cache.Keep(r.scratch(scoresFile), r.space, r.sharing.Sample())
 	}
 	return objective.Score(ctx, candidates, seed.New(r.job.Seed, "neighbors"))
 }
 
 // restore makes known what an earlier, killed run has scored with the same weights.
 func (r *run) restore() {
-	n, err := r.cache.Restore(r.scratch(scoresFile), r.space, r.sharing.Images())
+	n, err := r.cache.Restore(r.scratch(scoresFile), r.space, r.sharing.Sample())
 	switch {
 	case err != nil:
 		r.job.Warn("%v; all architectures are scored again", err)

@@ -167,8 +167,9 @@ func keptScores(t *testing.T, c *cut) {
 	part := *all
 	part.Scores = part.Scores[:11]
 	cache := score.NewCache(nil)
-	cache.Recall(space.NASBench201(), part.Images, &part)
-	if err := cache.Keep(filepath.Join(c.inScoring, scoresFile), space.NASBench201(), part.Images); err != nil {
+	on := score.Sample{Images: part.Images, Batch: part.Batch}
+	cache.Recall(space.NASBench201(), on, &part)
+	if err := cache.Keep(filepath.Join(c.inScoring, scoresFile), space.NASBench201(), on); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range []struct {

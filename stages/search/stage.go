@@ -171,7 +171,7 @@ func (r *run) write(found *result.Architecture) error {
 	if err := result.WriteSearchHistory(r.job.Output("history"), r.history); err != nil {
 		return err
 	}
-	if err := result.WriteScores(r.job.Output("scores"), r.cache.Record(r.space, r.sharing.Images())); err != nil {
+	if err := result.WriteScores(r.job.Output("scores"), r.cache.Record(r.space, r.sharing.Sample())); err != nil {
 		return err
 	}
 	flat := make([]float32, r.index.Total())
