@@ -1,0 +1,202 @@
+package supernet_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/runtime/runtimetest"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+// noise is the function of the same name in generate_darts.py.
+func noise(seed, count int) []float32 {
+	out := make([]float32, count)
+	for i := range out {
+		h := uint32(i)*2654435761 + uint32(seed)*40503
+		h = (h ^ h>>15) * 2246822519
+		h = (h ^ h>>13) * 3266489917
+		h ^= h >> 16
+		out[i] = float32(float64(h)/2147483648 - 1)
+	}
+	return out
+}
+
+// named returns the parameters in the order of their names.
+func named(ix *params.Index) []params.Parameter {
+	out := slices.Clone(ix.All())
+	slices.SortFunc(out, func(a, b params.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// noisy is the function fill of generate_darts.py.
+func noisy(ix *params.Index) []float32 {
+	flat := make([]float32, ix.Total())
+	for i, p := range named(ix) {
+		v := noise(1000+i, p.Size())
+		for j := range v {
+			switch {
+			case strings.HasSuffix(p.Name, "bn.weight"):
+				v[j] = 1 + v[j]/4
+			case len(p.Shape) == 1:
+				v[j] /= 4
+			default:
+				v[j] = float32(float64(v[j]) / math.Sqrt(float64(p.Size()/p.Shape[0])))
+			}
+		}
+		copy(p.Of(flat), v)
+	}
+	return flat
+}
+
+func fixture(t *testing.T) func(name string) []float32 {
+	t.Helper()
+	file, err := safetensors.Read("testdata/darts.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(name string) []float32 {
+		t.Helper()
+		v, ok := file.Tensor(name)
+		if !ok {
+			t.Fatalf("the fixture has no %s", name)
+		}
+		data, err := v.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+}
+
+// gradientsClose compares each parameter's gradient, which got holds for all, to the elements that PyTorch's are kept of.
+func gradientsClose(t *testing.T, ix *params.Index, got, want []float32) {
+	t.Helper()
+	for _, p := range named(ix) {
+		var g []float32
+		for j := 0; j < p.Size(); j += p.Size()/512 + 1 {
+			g = append(g, p.Of(got)[j])
+		}
+		closeTo(t, "gradient of "+p.Name, g, want[:len(g)], 1e-4)
+		want = want[len(g):]
+	}
+	if len(want) != 0 {
+		t.Errorf("PyTorch has gradients of %d more elements", len(want))
+	}
+}
+
+// A training step of the supernet has PyTorch's loss, gradient of alpha and of every weight, and 20 steps stay together.
+func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
+	rt, want := runtimetest.Open(t), fixture(t)
+	sn, err := supernet.NewDARTS(supernet.DARTSMacro{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 16, 16}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(sn.Index.Total())
+	in := map[string]runtime.Tensor{
+		"images": vector(noise(2, 4*3*16*16), 4, 3, 16, 16), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
+		"alpha": vector(noise(1, 2*14*8), 2, 14, 8), "params": vector(noisy(sn.Index), n),
+		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.025}, 1),
+	}
+	step := session(t, rt, func() (*onnx.ModelProto, error) {
+		return sn.JointStep(supernet.Training{Batch: 4, Momentum: 0.9, WeightDecay: 3e-4})
+	})
+	out := step(in)
+	closeTo(t, "loss", out["loss"].Data.([]float32), want("supernet/loss"), 1e-4)
+	closeTo(t, "gradient of alpha", out["grad_alpha"].Data.([]float32), want("supernet/grad_alpha"), 1e-4)
+	gradient := slices.Clone(out["next_momentum"].Data.([]float32))
+	for i, w := range in["params"].Data.([]float32) {
+		gradient[i] -= 3e-4 * w
+	}
+	gradientsClose(t, sn.Index, gradient, want("supernet/gradients"))
+
+	losses := slices.Clone(out["loss"].Data.([]float32))
+	for range 19 {
+		in["params"], in["momentum"] = out["next_params"], out["next_momentum"]
+		out = step(in)
+		losses = append(losses, out["loss"].Data.([]float32)...)
+	}
+	closeTo(t, "losses of 20 steps", losses, want("supernet/losses"), 1e-3)
+	var last []float32
+	for _, p := range named(sn.Index) {
+		last = append(last, p.Of(out["next_params"].Data.([]float32))...)
+	}
+	var kept []float32
+	for i := 0; i < len(last); i += 97 {
+		kept = append(kept, last[i])
+	}
+	closeTo(t, "weights after 20 steps", kept, want("supernet/last_params"), 1e-3)
+
+	forward := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(4) })
+	logits := forward(map[string]runtime.Tensor{"images": in["images"], "alpha": in["alpha"], "params": in["params"]})["logits"].Data.([]float32)
+	closeTo(t, "loss of the forward graph", []float32{crossEntropy(logits, in["labels"].Data.([]int64))}, losses[19:], 1e-4)
+}
+
+func crossEntropy(logits []float32, labels []int64) float32 {
+	var total float64
+	classes := len(logits) / len(labels)
+	for i, y := range labels {
+		var sum float64
+		for _, v := range logits[i*classes : (i+1)*classes] {
+			sum += math.Exp(float64(v))
+		}
+		total += math.Log(sum) - float64(logits[i*classes+int(y)])
+	}
+	return float32(total / float64(len(labels)))
+}
+
+// A training step of a stand-alone network with auxiliary head and drop path has PyTorch's losses, gradients and running
+// statistics.
+func TestGenotypeNetworkAgreesWithPyTorch(t *testing.T) {
+	rt, want := runtimetest.Open(t), fixture(t)
+	net := supernet.GenotypeNetwork{
+		Genotype: genotype(t, "DARTS_V2"),
+		Macro:    supernet.DARTSMacro{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 32, 32}},
+	}
+	if drops := want("network/drops"); int(drops[0]) != net.Drops() {
+		t.Fatalf("drop path applies to %d edges, in PyTorch to %v", net.Drops(), drops)
+	}
+	ix, stats, err := net.Indexes(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var factors []float32
+	for i := range net.Drops() {
+		for _, v := range noise(5000+i, 3) {
+			if v > -0.5 {
+				factors = append(factors, 1/0.75)
+			} else {
+				factors = append(factors, 0)
+			}
+		}
+	}
+	n, s := int64(ix.Total()), int64(stats.Total())
+	running := make([]float32, s)
+	for _, p := range stats.All() {
+		if strings.HasSuffix(p.Name, "running_var") {
+			for i := range p.Of(running) {
+				p.Of(running)[i] = 1
+			}
+		}
+	}
+	out := session(t, rt, func() (*onnx.ModelProto, error) {
+		return net.TrainStep(supernet.GenotypeTraining{Training: supernet.Training{Batch: 3, Momentum: 0.9}, Auxiliary: 0.4, DropPath: true})
+	})(map[string]runtime.Tensor{
+		"images": vector(noise(2, 3*3*32*32), 3, 3, 32, 32), "labels": {Shape: []int64{3}, Data: []int64{1, 5, 2}},
+		"params": vector(noisy(ix), n), "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.025}, 1),
+		"running": vector(running, s), "drop_path": vector(factors, int64(net.Drops()), 3),
+	})
+	closeTo(t, "loss", out["loss"].Data.([]float32), want("network/loss"), 1e-4)
+	closeTo(t, "loss of the auxiliary head", out["auxiliary_loss"].Data.([]float32), want("network/auxiliary_loss"), 1e-4)
+	gradientsClose(t, ix, out["next_momentum"].Data.([]float32), want("network/gradients"))
+	var moved []float32
+	for _, p := range named(stats) {
+		moved = append(moved, p.Of(out["next_running"].Data.([]float32))...)
+	}
+	closeTo(t, "running statistics", moved, want("network/running"), 1e-4)
+}
