@@ -101,7 +101,7 @@ func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
 	in := map[string]runtime.Tensor{
 		"images": vector(noise(2, 4*3*16*16), 4, 3, 16, 16), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
 		"alpha": vector(noise(1, 2*14*8), 2, 14, 8), "params": vector(noisy(sn.Index), n),
-		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.025}, 1),
+		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.001}, 1),
 	}
 	step := session(t, rt, func() (*onnx.ModelProto, error) {
 		return sn.JointStep(supernet.Training{Batch: 4, Momentum: 0.9, WeightDecay: 3e-4})

@@ -210,7 +210,7 @@ def supernet():
     store("supernet", "loss", loss)
     store("supernet", "grad_alpha", alpha.grad)
     gradients("supernet", params)
-    opt, losses = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4), []
+    opt, losses = torch.optim.SGD(net.parameters(), 0.001, momentum=0.9, weight_decay=3e-4), []
     for _ in range(20):
         opt.zero_grad()
         loss = run()
