@@ -1,8 +1,13 @@
 package supernet_test
 
 import (
+	"math/rand/v2"
+	"strings"
 	"testing"
 
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
@@ -56,5 +61,93 @@ func TestDARTSSupernetParameterCount(t *testing.T) {
 	}
 	if sn.Index.Total() != 347298 {
 		t.Errorf("%d parameters instead of 347298", sn.Index.Total())
+	}
+}
+
+func TestDARTSGraphsHaveTheSameBytesEachTime(t *testing.T) {
+	macro := supernet.DARTSMacro{Channels: 2, Layers: 2, Classes: 10, Image: [3]int{3, 8, 8}}
+	training := supernet.Training{Batch: 2, Momentum: 0.9}
+	made := func() map[string]build {
+		sn, err := supernet.NewDARTS(macro)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net := supernet.GenotypeNetwork{Genotype: genotype(t, "PC_DARTS_cifar"), Macro: macro}
+		return map[string]build{
+			"supernet":     func() (*onnx.ModelProto, error) { return sn.Forward(2) },
+			"joint_step":   func() (*onnx.ModelProto, error) { return sn.JointStep(training) },
+			"network_step": func() (*onnx.ModelProto, error) { return net.TrainStep(supernet.GenotypeTraining{Training: training}) },
+			"network":      func() (*onnx.ModelProto, error) { return net.Forward(2) },
+		}
+	}
+	again := made()
+	for name, b := range made() {
+		if first := bytesOf(t, b); first != bytesOf(t, b) || first != bytesOf(t, again[name]) {
+			t.Errorf("%s: the bytes differ", name)
+		}
+	}
+}
+
+func TestDARTSMacroMistakes(t *testing.T) {
+	good := supernet.DARTSMacro{Channels: 4, Layers: 2, Classes: 10, Image: [3]int{3, 8, 8}}
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		change func(*supernet.DARTSMacro)
+		want   string
+	}{
+		{func(m *supernet.DARTSMacro) { m.Channels = 0 }, "0 channels; at least 1 is needed"},
+		{func(m *supernet.DARTSMacro) { m.Layers = 0 }, "0 layers; at least 1 is needed"},
+		{func(m *supernet.DARTSMacro) { m.Classes = 1 }, "1 classes"},
+		{func(m *supernet.DARTSMacro) { m.Image[1] = 18 }, "multiples of 4 from 8 up"},
+		{func(m *supernet.DARTSMacro) { m.Stem = "imagenet" }, "multiples of 32 from 64 up"},
+		{func(m *supernet.DARTSMacro) { m.Stem, m.Channels = "imagenet", 3 }, "give an even number"},
+		{func(m *supernet.DARTSMacro) { m.Stem = "cifar10" }, `unknown stem "cifar10": known are cifar and imagenet`},
+	} {
+		m := good
+		c.change(&m)
+		if _, err := supernet.NewDARTS(m); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v does not say %q", m, err, c.want)
+		}
+	}
+	net := supernet.GenotypeNetwork{Genotype: genotype(t, "DARTS_V1"), Macro: good}
+	if _, _, err := net.Indexes(true); err == nil || !strings.Contains(err.Error(), "leave the head out") {
+		t.Errorf("an auxiliary head on small images: %v", err)
+	}
+	net.Genotype.Reduce[1][0].Op = "none"
+	if _, err := net.Forward(2); err == nil || !strings.Contains(err.Error(), "reduce cell, node 3") {
+		t.Errorf("a genotype with an operation that computes nothing: %v", err)
+	}
+}
+
+// In use each image is classified by itself, whatever the batch; in both skeletons.
+func TestGenotypeNetworkInUse(t *testing.T) {
+	rt := runtimetest.Open(t)
+	for _, macro := range []supernet.DARTSMacro{
+		{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 8, 8}},
+		{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 64, 64}, Stem: supernet.StemImageNet},
+	} {
+		net := supernet.GenotypeNetwork{Genotype: genotype(t, "PC_DARTS_cifar"), Macro: macro}
+		ix, stats, err := net.Indexes(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := stats.Initialize(rand.New(rand.NewPCG(1, 1)))
+		use := session(t, rt, func() (*onnx.ModelProto, error) { return net.Inference(noisy(ix), running) })
+		size := macro.Image[1]
+		pixels := noise(1, 2*3*size*size)
+		logits := func(from, to int) []float32 {
+			in := vector(pixels[from*3*size*size:to*3*size*size], int64(to-from), 3, int64(size), int64(size))
+			return use(map[string]runtime.Tensor{"images": in})["logits"].Data.([]float32)
+		}
+		both, first, second := logits(0, 2), logits(0, 1), logits(1, 2)
+		if len(both) != 20 || both[0] == both[10] {
+			t.Fatalf("the logits are %v", both)
+		}
+		closeTo(t, "logits", both, append(first, second...), 1e-5)
+		if _, err := net.Inference(noisy(ix)[1:], running); err == nil || !strings.Contains(err.Error(), "but was given") {
+			t.Errorf("too few weights: %v", err)
+		}
 	}
 }
