@@ -4,7 +4,8 @@
 // Its nouns: a Space is a cell, that is, nodes joined by edges and the candidate operations of an edge; an
 // Architecture chooses one operation an edge; Probabilities are its relaxed form, a distribution over the
 // operations for each edge, and a one-hot distribution is an architecture again; two architectures are
-// neighbors at radius r when they differ on at most r edges.
+// neighbors at radius r when they differ on at most r edges. A Genotype is an architecture of the DARTS space: two cells
+// that keep two edges a node.
 //
 // The package is pure Go and knows no other: no files, no graphs, no scores.
 package space

@@ -9,4 +9,8 @@
 // with the edge probabilities, an input; it is what gradient-based search differentiates. The path form takes one
 // operation an edge as an integer input and computes only those, through If nodes: it costs what the
 // architecture costs, and one session serves all architectures.
+//
+// The DARTS space has a skeleton of its own, DARTSMacro, with a DARTSSupernet, whose input is alpha itself, and a
+// GenotypeNetwork. The supernet keeps the weights of all edges that leave a state in one parameter, one edge after the
+// other along the first dimension, since it computes them together.
 package supernet
