@@ -27,7 +27,7 @@ type SessionOptions struct {
 	Optimized string
 	// NoArena gives memory back after each run instead of keeping it for the next.
 	NoArena bool
-	// NoMemoryPattern does not plan the memory of a run ahead from the shapes of the last one.
+	// NoMemoryPattern does not plan the memory of a run ahead from the shapes of the last one. Steps never do.
 	NoMemoryPattern bool
 	// Config holds further session configuration entries of ONNX Runtime by their documented keys, such as
 	// "session.intra_op.allow_spinning".

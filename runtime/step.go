@@ -64,6 +64,9 @@ const nextPrefix = "next_"
 func (r *Runtime) NewStep(model []byte, options StepOptions) (*Step, error) {
 	return create(r, func() (*Step, error) {
 		options.Outputs = nil
+		// A memory pattern lays all values of a run side by side in one block. For a training graph, whose forward values
+		// live long, that takes nearly twice the memory of handing blocks out one by one, and is no faster.
+		options.NoMemoryPattern = true
 		net, err := loadNetwork(r, model, options.SessionOptions)
 		if err != nil {
 			return nil, err
