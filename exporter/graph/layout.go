@@ -41,14 +41,18 @@ func Flatten(x *Value, axis int) *Value {
 // Transpose permutes the dimensions: dimension i of the result is dimension perm[i] of x.
 func Transpose(x *Value, perm ...int) *Value {
 	g := graphOf(x)
-	sorted := slices.Sorted(slices.Values(perm))
-	out := make([]int, len(x.shape))
-	for i := range out {
-		if len(perm) != len(x.shape) || sorted[i] != i {
-			g.fail("Transpose", "%v is not a permutation of the dimensions of %v", perm, x.shape)
-			return g.dummy(x.dtype, x.shape)
-		}
-		out[i] = x.shape[perm[i]]
+	// Checked whole before it is used: an entry out of range must not reach the shape.
+	valid := len(perm) == len(x.shape)
+	for i, p := range slices.Sorted(slices.Values(perm)) {
+		valid = valid && p == i
+	}
+	if !valid {
+		g.fail("Transpose", "%v is not a permutation of the dimensions of %v", perm, x.shape)
+		return g.dummy(x.dtype, x.shape)
+	}
+	out := make([]int, len(perm))
+	for i, p := range perm {
+		out[i] = x.shape[p]
 	}
 	if slices.IsSorted(perm) {
 		return x
