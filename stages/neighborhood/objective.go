@@ -2,6 +2,8 @@ package neighborhood
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -14,9 +16,16 @@ type Scored struct {
 	Center    space.Architecture
 	Own       score.Result
 	Aggregate float64              // what the aggregator makes of Scores; at radius 0 the own score
-	Members   []space.Architecture // the neighborhood as drawn; the center first when it is included
+	Members   []space.Architecture // the neighborhood as drawn, without those that failed; the center first when it is included
 	Scores    []float64            // of the members, in order
+	Failed    int                  // members that were drawn and could not be evaluated
+	// Failure says why there is no aggregate: the center failed, or every neighbor did. Aggregate is the lowest there is
+	// then, and the architecture must not be chosen.
+	Failure string
 }
+
+// OK reports whether there is an aggregate.
+func (s Scored) OK() bool { return s.Failure == "" }
 
 // Spread returns the standard deviation (of the population), the smallest and the largest of the neighbors' scores; the
 // center is none of them. Without a neighbor there is no deviation, and the two others are the own score.
@@ -55,8 +64,8 @@ func NewObjective(s *space.Space, st Settings, e score.Evaluator) (*Objective, e
 	return &Objective{Space: s, Settings: st, Evaluator: e, aggregator: agg}, nil
 }
 
-// Score draws the neighborhood of every center, scores all members at once and aggregates. rng is used only where
-// neighbors are sampled.
+// Score draws the neighborhood of every center, scores all members at once and aggregates. A neighbor that failed does not
+// count; a center that failed has no aggregate. rng is used only where neighbors are sampled.
 func (o *Objective) Score(ctx context.Context, centers []space.Architecture, rng *rand.Rand) ([]Scored, error) {
 	out := make([]Scored, len(centers))
 	var all []space.Architecture
@@ -69,18 +78,37 @@ func (o *Objective) Score(ctx context.Context, centers []space.Architecture, rng
 	if err != nil {
 		return nil, err
 	}
-	at := 0
 	for i := range out {
-		s := &out[i]
-		s.Own = results[at]
-		at++
-		distances := make([]float64, len(s.Members))
-		for j, m := range s.Members {
-			s.Scores = append(s.Scores, results[at+j].Score)
-			distances[j] = float64(space.Distance(s.Center, m))
-		}
-		at += len(s.Members)
-		s.Aggregate = o.aggregator.Aggregate(s.Scores, distances)
+		n := 1 + len(out[i].Members)
+		out[i].aggregate(o.aggregator, results[:n])
+		results = results[n:]
 	}
 	return out, nil
+}
+
+// aggregate takes in the results of the center and of the members.
+func (s *Scored) aggregate(a Aggregator, results []score.Result) {
+	s.Own = results[0]
+	drawn := s.Members
+	s.Members = nil
+	var distances []float64
+	for j, r := range results[1:] {
+		if !r.OK() {
+			s.Failed++
+			continue
+		}
+		s.Members = append(s.Members, drawn[j])
+		s.Scores = append(s.Scores, r.Score)
+		distances = append(distances, float64(space.Distance(s.Center, drawn[j])))
+	}
+	switch {
+	case !s.Own.OK():
+		s.Failure = s.Own.Failure
+	case len(s.Members) == 0:
+		s.Failure = fmt.Sprintf("none of its %d neighbors could be evaluated; the first: %s", len(drawn), results[1].Failure)
+	default:
+		s.Aggregate = a.Aggregate(s.Scores, distances)
+		return
+	}
+	s.Aggregate = math.Inf(-1)
 }

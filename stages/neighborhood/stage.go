@@ -127,6 +127,14 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		return err
 	}
 	job.Info("%d architectures scored on %d images; %d more were known", len(cache.Known())-before, sharing.Images(), before)
+	if scored = slices.DeleteFunc(scored, func(sc Scored) bool {
+		if !sc.OK() {
+			job.Warn("%s could not be evaluated and is not ranked: %s", sp.Format(sc.Center), sc.Failure)
+		}
+		return !sc.OK()
+	}); len(scored) == 0 {
+		return fmt.Errorf("none of the %d finalists could be evaluated", len(finalists))
+	}
 	// What a killed run of this stage had scored counts as scored: the ranking must not depend on the kill.
 	ranking, err := s.rank(sp, scored, len(cache.Known())-given)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // hold for the evaluator's settings only.
 type Scores struct {
 	Space     string  `json:"space"`
-	Evaluator string  `json:"evaluator"` // what scored: "weight_sharing"
-	Images    int     `json:"images"`    // validation images that every architecture was scored on
+	Evaluator string  `json:"evaluator"` // what scored: "weight_sharing", or a table and its column
+	Images    int     `json:"images"`    // validation images that every architecture was scored on; 0 where there are none
 	Batch     int     `json:"batch"`     // images in a batch, by whose statistics normalization goes
 	Scores    []Score `json:"scores"`
 }
@@ -22,6 +22,10 @@ type Score struct {
 	Score        float64 `json:"score"`    // higher is better
 	Loss         float64 `json:"loss"`     // mean cross-entropy in nats
 	Accuracy     float64 `json:"accuracy"` // 0 to 1
+	// Metrics are further numbers by name; left out where there are none.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Failure says why the architecture could not be evaluated; the numbers mean nothing then. Left out for all others.
+	Failure string `json:"failure,omitempty"`
 }
 
 func (s *Scores) check() error {

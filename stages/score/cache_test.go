@@ -90,7 +90,7 @@ func TestCacheAsksForEachArchitectureOnce(t *testing.T) {
 				t.Fatalf("%d answers to %d architectures", len(got), len(asked))
 			}
 			for i, a := range asked {
-				if got[i] != of(a) {
+				if !cmp.Equal(got[i], of(a)) {
 					t.Fatalf("answer %d is %v, want %v", i, got[i], of(a))
 				}
 			}
@@ -200,7 +200,7 @@ func TestCacheServesSeveralGoroutines(t *testing.T) {
 				return
 			}
 			for j, a := range around {
-				if got[j] != of(a) {
+				if !cmp.Equal(got[j], of(a)) {
 					t.Errorf("%v has the answer of another", a)
 				}
 			}
@@ -236,6 +236,48 @@ func TestRecordedScoresAreRecalled(t *testing.T) {
 	}
 	if diff := cmp.Diff(record, fresh.Record(sp, score.Sample{Images: 250, Batch: 5})); diff != "" {
 		t.Errorf("what is recalled differs (-recorded +recalled):\n%s", diff)
+	}
+}
+
+func TestMetricsAndFailuresAreRecordedAndKept(t *testing.T) {
+	sp, on := space.NASBench201(), score.Sample{Evaluator: "table accuracy_12ep"}
+	a, b := space.Architecture{0, 1, 2, 3, 4, 0}, space.Architecture{1, 1, 1, 1, 1, 1}
+	c := score.NewCache(nil)
+	c.Add(a, score.Result{Score: 71, Metrics: map[string]float64{"latency_ms": 2.5}})
+	c.Add(b, score.Failed(errors.New("the board does not answer")))
+	path := filepath.Join(t.TempDir(), "scores")
+	if err := c.Keep(path, sp, on); err != nil {
+		t.Fatal(err)
+	}
+	fresh := score.NewCache(nil)
+	if n, err := fresh.Restore(path, sp, on); n != 2 || err != nil {
+		t.Fatalf("%d of 2 restored: %v", n, err)
+	}
+	for _, x := range []space.Architecture{a, b} {
+		want, _ := c.Lookup(x)
+		got, _ := fresh.Lookup(x)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("what is restored differs (-kept +restored):\n%s", diff)
+		}
+	}
+	if n := score.NewCache(nil).Recall(sp, score.Sample{}, c.Record(sp, on)); n != 0 {
+		t.Errorf("%d scores of a table passed for those of weight sharing", n)
+	}
+}
+
+func TestNumbersOfAResultByName(t *testing.T) {
+	r := score.Result{Score: -2, Loss: 2, Accuracy: 0.5, Metrics: map[string]float64{"latency_ms": 7}}
+	for name, want := range map[string]float64{"score": -2, "loss": 2, "accuracy": 0.5, "latency_ms": 7} {
+		if got, ok := r.Metric(name); got != want || !ok {
+			t.Errorf("%s is %v (%v), want %v", name, got, ok, want)
+		}
+	}
+	if _, ok := r.Metric("energy"); ok {
+		t.Error("there is a metric that was not measured")
+	}
+	r.Failure = "out of memory"
+	if _, ok := r.Metric("latency_ms"); ok || r.OK() {
+		t.Error("a failed architecture has numbers")
 	}
 }
 

@@ -9,16 +9,25 @@ import (
 // Sample is what architectures were scored on. Scores of different samples are not compared: normalization uses the
 // statistics of a batch, so the size of the batch counts as well as the number of images.
 type Sample struct {
-	Images int // validation images
+	Images int // validation images; 0 where there are none
 	Batch  int // of which so many were in a batch
+	// Evaluator names what scored, with everything that its scores depend on beside the images. "" is weight sharing.
+	Evaluator string
+}
+
+func (s Sample) evaluator() string {
+	if s.Evaluator == "" {
+		return "weight_sharing"
+	}
+	return s.Evaluator
 }
 
 // Record returns everything that the cache knows, scored on the sample, as the content of scores.json.
 func (c *Cache) Record(s *space.Space, on Sample) *result.Scores {
-	out := &result.Scores{Space: s.Name, Evaluator: "weight_sharing", Images: on.Images, Batch: on.Batch, Scores: []result.Score{}}
+	out := &result.Scores{Space: s.Name, Evaluator: on.evaluator(), Images: on.Images, Batch: on.Batch, Scores: []result.Score{}}
 	for _, a := range c.Known() {
 		r, _ := c.Lookup(a)
-		out.Scores = append(out.Scores, result.Score{Architecture: s.Format(a), Score: r.Score, Loss: r.Loss, Accuracy: r.Accuracy})
+		out.Scores = append(out.Scores, result.Score{Architecture: s.Format(a), Score: r.Score, Loss: r.Loss, Accuracy: r.Accuracy, Metrics: r.Metrics, Failure: r.Failure})
 	}
 	return out
 }
@@ -26,7 +35,7 @@ func (c *Cache) Record(s *space.Space, on Sample) *result.Scores {
 // Recall makes recorded scores known, if they are of this space and were taken on an equal sample; it returns how
 // many were.
 func (c *Cache) Recall(s *space.Space, on Sample, recorded *result.Scores) int {
-	if recorded.Space != s.Name || recorded.Images != on.Images || recorded.Batch != on.Batch {
+	if recorded.Space != s.Name || recorded.Evaluator != on.evaluator() || recorded.Images != on.Images || recorded.Batch != on.Batch {
 		return 0
 	}
 	n := 0
@@ -35,7 +44,7 @@ func (c *Cache) Recall(s *space.Space, on Sample, recorded *result.Scores) int {
 		if err != nil {
 			continue // reading has checked the strings already
 		}
-		c.Add(a, Result{Score: r.Score, Loss: r.Loss, Accuracy: r.Accuracy})
+		c.Add(a, Result{Score: r.Score, Loss: r.Loss, Accuracy: r.Accuracy, Metrics: r.Metrics, Failure: r.Failure})
 		n++
 	}
 	return n

@@ -1,8 +1,9 @@
 // Package score gives architectures numbers.
 //
-// Its nouns: an Evaluator scores architectures, better ones higher; WeightSharing is the evaluator that runs a
-// trained supernet on validation images; a Cache remembers what an evaluator has answered, so that no architecture is
-// scored twice.
+// Its nouns: an Evaluator scores architectures, better ones higher; a Result is its answer to one of them, which may be
+// that it failed; WeightSharing is the evaluator that runs a trained supernet on validation images; a Cache remembers
+// what an evaluator has answered, so that no architecture is scored twice. Package scoretest holds the tests that every
+// evaluator passes.
 package score
 
 import (
@@ -13,22 +14,56 @@ import (
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
-// Result is what is known of one architecture.
+// Result is what is known of one architecture. All numbers in it are finite.
 type Result struct {
-	Score    float64 `json:"score"`    // what a search compares; higher is better. The negative loss.
-	Loss     float64 `json:"loss"`     // mean cross-entropy on the validation images, in nats
-	Accuracy float64 `json:"accuracy"` // share of validation images classified correctly, 0 to 1
+	// Score is what a search compares; higher is better. For evaluators that measure a loss it is the negative loss.
+	Score    float64 `json:"score"`
+	Loss     float64 `json:"loss"`     // mean cross-entropy on the validation images, in nats; 0 where there is none
+	Accuracy float64 `json:"accuracy"` // share of validation images classified correctly, 0 to 1; 0 where there is none
+	// Metrics are further numbers by name, with the unit in the name where there is one: latency_ms, parameters,
+	// accuracy_12ep. Every result of one evaluator that has not failed has the same names. Nil where there are none.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Failure says in a sentence why the architecture could not be evaluated. Unless it is empty the numbers mean nothing: a
+	// search marks the architecture as failed, never chooses it, and goes on.
+	Failure string `json:"failure,omitempty"`
+}
+
+// Failed returns the result of an architecture that could not be evaluated, for the reason that the error gives.
+func Failed(reason error) Result { return Result{Failure: reason.Error()} }
+
+// OK reports whether the numbers of the result can be used.
+func (r Result) OK() bool { return r.Failure == "" }
+
+// Metric returns a number of the result by name: score, loss and accuracy are the fields, everything else is looked up in
+// Metrics. ok is false where there is no such number or the architecture failed.
+func (r Result) Metric(name string) (value float64, ok bool) {
+	if !r.OK() {
+		return 0, false
+	}
+	switch name {
+	case "score":
+		return r.Score, true
+	case "loss":
+		return r.Loss, true
+	case "accuracy":
+		return r.Accuracy, true
+	}
+	value, ok = r.Metrics[name]
+	return value, ok
 }
 
 // Evaluator scores architectures. The answer to an architecture does not depend on the others asked for, nor on
-// their order.
+// their order, nor on how often it is asked for.
 type Evaluator interface {
-	// Evaluate returns one result for each architecture, in order.
+	// Evaluate returns one result for each architecture, in order; of equal architectures, each has one. What is wrong with
+	// one architecture alone (its training diverges, a command fails on it) is the Failure of its result. An error means
+	// that nothing more can be expected of the evaluator: the context has ended, a file is gone, or an architecture
+	// is none of the space. The architectures are not changed and not kept.
 	Evaluate(ctx context.Context, architectures []space.Architecture) ([]Result, error)
 }
 
-// Cache is an evaluator that asks another one only for what it does not know yet. It may be used by several
-// goroutines at once.
+// Cache is an evaluator that asks another one only for what it does not know yet; a failure is known as well. It may be
+// used by several goroutines at once.
 type Cache struct {
 	evaluator Evaluator
 	// Chunk is how many architectures are asked for at once; between chunks the context is looked at and Answered

@@ -17,6 +17,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/score/scoretest"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
@@ -105,6 +106,14 @@ func evaluate(t *testing.T, e score.Evaluator, archs []space.Architecture) []sco
 	return out
 }
 
+func TestWeightSharingConforms(t *testing.T) {
+	f := newFixture(t, 2*batch)
+	scoretest.Run(t, scoretest.Suite{
+		Space: f.sp, Architectures: 4,
+		New: func(t *testing.T) score.Evaluator { return f.sharing(t, score.SharingOptions{Workers: 2}) },
+	})
+}
+
 // alone scores an architecture as a stand-alone network with the same weights, on batches of the same images.
 func (f *fixture) alone(t *testing.T, a space.Architecture, images int) score.Result {
 	t.Helper()
@@ -184,11 +193,11 @@ func TestScoresDoNotDependOnWorkersOrOrder(t *testing.T) {
 	}
 	got := evaluate(t, two, shuffled)
 	for i, j := range order {
-		if got[i] != want[j] {
+		if !cmp.Equal(got[i], want[j]) {
 			t.Errorf("architecture %d: %+v in another order, %+v before", j, got[i], want[j])
 		}
 	}
-	if got := evaluate(t, two, archs[:1]); got[0] != want[0] {
+	if got := evaluate(t, two, archs[:1]); !cmp.Equal(got[0], want[0]) {
 		t.Errorf("asked for alone: %+v, among others: %+v", got[0], want[0])
 	}
 }
@@ -201,7 +210,7 @@ func TestScoresFollowTheWeights(t *testing.T) {
 	if err := f.weights.Write(f.sn.Index.Initialize(rand.New(rand.NewPCG(77, 1)))); err != nil {
 		t.Fatal(err)
 	}
-	if after := evaluate(t, w, archs); after[1] == before[1] {
+	if after := evaluate(t, w, archs); cmp.Equal(after[1], before[1]) {
 		t.Error("other weights give the same score")
 	}
 	if err := f.weights.Write(f.flat); err != nil {

@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -75,8 +76,33 @@ func (r *run) choose(ctx context.Context, candidates []space.Architecture, algor
 	if err != nil {
 		return nil, err
 	}
+	if scored, err = r.usable(scored); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(scored, func(a, b neighborhood.Scored) int { return cmp.Compare(b.Aggregate, a.Aggregate) })
 	return r.found(scored, algorithm), nil
+}
+
+// usable leaves out the candidates that failed, and says so. That all of them fail is an error.
+func (r *run) usable(scored []neighborhood.Scored) ([]neighborhood.Scored, error) {
+	var failed []neighborhood.Scored
+	var out []neighborhood.Scored
+	for _, s := range scored {
+		if s.OK() {
+			out = append(out, s)
+		} else {
+			failed = append(failed, s)
+		}
+	}
+	if len(failed) == 0 {
+		return out, nil
+	}
+	first := fmt.Sprintf("%s: %s", r.space.Format(failed[0].Center), failed[0].Failure)
+	if len(out) == 0 {
+		return nil, fmt.Errorf("none of the %d candidates could be evaluated; the first, %s", len(scored), first)
+	}
+	r.job.Warn("%d of %d candidates could not be evaluated and are left out; the first, %s", len(failed), len(scored), first)
+	return out, nil
 }
 
 // found describes the result: the first of the scored architectures, and the finalists.

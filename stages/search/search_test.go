@@ -128,7 +128,7 @@ func checkScores(t *testing.T, in map[string]pipeline.Artifact, res *stagetest.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again[0] != known[a.Architecture] {
+	if !cmp.Equal(again[0], known[a.Architecture]) {
 		t.Errorf("with the weights that were written %s has %+v, in the search it had %+v", a.Architecture, again[0], known[a.Architecture])
 	}
 }
