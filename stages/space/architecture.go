@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// Architecture chooses one operation an edge: element e is an index into Space.Operations for edge e.
+// Architecture chooses one operation an edge: element e is an index into Space.Operations for edge e. Where nodes keep
+// two of their edges, the others have operation 0, "none".
 type Architecture []int
 
 // Clone returns a copy that shares nothing with a.
@@ -37,11 +38,38 @@ func (s *Space) Check(a Architecture) error {
 				op, e, s.Edges[e].To, s.Edges[e].From, s.Name, len(s.Operations)-1)
 		}
 	}
+	if s.Pairs {
+		return s.checkPairs(a)
+	}
 	return nil
+}
+
+// Chosen returns the edges that carry the choices of an architecture, ascending: all, or where nodes keep two of their edges,
+// those.
+func (s *Space) Chosen(a Architecture) []int {
+	var out []int
+	for e, op := range a {
+		if !s.Pairs || op != 0 {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// OperationNames returns the names of the operations on the chosen edges, in order.
+func (s *Space) OperationNames(a Architecture) []string {
+	var out []string
+	for _, e := range s.Chosen(a) {
+		out = append(out, s.Operations[a[e]])
+	}
+	return out
 }
 
 // Random draws an architecture uniformly from the whole space.
 func (s *Space) Random(rng *rand.Rand) Architecture {
+	if s.Pairs {
+		return s.randomPairs(rng)
+	}
 	a := make(Architecture, len(s.Edges))
 	for e := range a {
 		a[e] = rng.IntN(len(s.Operations))
@@ -52,6 +80,9 @@ func (s *Space) Random(rng *rand.Rand) Architecture {
 // All yields every architecture once, in lexicographic order of the operation indices (the last edge changes
 // fastest). Each one is a fresh slice. The order is not that of the public NAS-Bench-201 index.
 func (s *Space) All() iter.Seq[Architecture] {
+	if s.Pairs {
+		return s.allPairs()
+	}
 	return func(yield func(Architecture) bool) {
 		a := make(Architecture, len(s.Edges))
 		for {
@@ -72,10 +103,11 @@ func (s *Space) All() iter.Seq[Architecture] {
 }
 
 // CountOperation returns on how many edges a has the operation with the given name: the number of skip
-// connections tells whether a search has collapsed. A name that the space does not have counts zero.
+// connections tells whether a search has collapsed. A name that the space does not have counts zero, and so does "none"
+// where it only stands for edges that are not kept.
 func (s *Space) CountOperation(a Architecture, name string) int {
 	op, ok := s.Operation(name)
-	if !ok {
+	if !ok || s.Pairs && op == 0 {
 		return 0
 	}
 	count := 0

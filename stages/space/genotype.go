@@ -137,3 +137,39 @@ func GenotypeByName(name string) (Genotype, error) {
 	}
 	return Genotype{}, fmt.Errorf("unknown genotype %q: known are %s%s", shorten(name, 40), strings.Join(GenotypeNames(), ", "), hint)
 }
+
+// Architecture returns the genotype as an architecture of the space DARTS. The order of a node's two edges is lost, which
+// means nothing. The error is what Check says.
+func (g Genotype) Architecture() (Architecture, error) {
+	if err := g.Check(); err != nil {
+		return nil, err
+	}
+	s := DARTS()
+	a := make(Architecture, len(s.Edges))
+	for i, nd := range s.groups() {
+		for _, e := range g.cells()[i/DARTSNodes][i%DARTSNodes] {
+			op, _ := s.Operation(e.Op)
+			nd.of(a)[e.Input] = op // edges into a node are in the order of the states, from 0
+		}
+	}
+	return a, nil
+}
+
+func (g *Genotype) cells() [2]*GenotypeCell { return [2]*GenotypeCell{&g.Normal, &g.Reduce} }
+
+// GenotypeOf returns an architecture of the space DARTS as a genotype; the edges of a node come in the order of their
+// inputs.
+func GenotypeOf(a Architecture) (Genotype, error) {
+	s := DARTS()
+	if err := s.Check(a); err != nil {
+		return Genotype{}, err
+	}
+	var g Genotype
+	for i, nd := range s.groups() {
+		p := pairOf(nd.of(a))
+		for j := range 2 {
+			g.cells()[i/DARTSNodes][i%DARTSNodes][j] = GenotypeEdge{Op: s.Operations[p.op[j]], Input: p.edge[j]}
+		}
+	}
+	return g, nil
+}

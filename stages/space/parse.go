@@ -13,7 +13,16 @@ import (
 // that is, for each node after the input the operations on its incoming edges with the node each comes from,
 // nodes joined by "+". An architecture that is not of the space still prints, with "?" for what is not there,
 // so that it can stand in a message; Parse refuses such a string.
+//
+// Where nodes keep two of their edges, these are written cell by cell and node by node with the state that each takes, in the
+// order of the states, with short names of operations (m and a for max and average pool, k for skip, s3 and s5 for
+// sep_conv, d3 and d5 for dil_conv); here DARTS_V2:
+//
+//	normal s3:0 s3:1/s3:0 s3:1/k:0 s3:1/k:0 d3:2, reduce m:0 m:1/m:1 k:2/m:0 k:2/m:1 k:2
 func (s *Space) Format(a Architecture) string {
+	if s.Pairs {
+		return s.formatPairs(a)
+	}
 	var b strings.Builder
 	for e, edge := range s.Edges {
 		if e == 0 || edge.To != s.Edges[e-1].To {
@@ -56,7 +65,13 @@ func (e *ParseError) Error() string {
 }
 
 // Parse reads what Format writes, and nothing else. The error is a *ParseError.
+//
+// Where nodes keep two of their edges, it also takes them in any order, operations by their full names, and more or less
+// white space; and in the DARTS space what ParseGenotype and GenotypeByName take.
 func (s *Space) Parse(text string) (Architecture, error) {
+	if s.Pairs {
+		return s.parsePairs(text)
+	}
 	p := parser{space: s, text: text}
 	a := make(Architecture, 0, len(s.Edges))
 	for e, edge := range s.Edges {

@@ -54,7 +54,8 @@ func (p Probabilities) Clone() Probabilities {
 	return q
 }
 
-// Argmax returns the architecture with the most probable operation on each edge; of equals, the first.
+// Argmax returns the most probable operation on each edge; of equals, the first. In spaces where every edge has its own
+// choice that is the architecture which the probabilities stand for; Space.Derive knows the others as well.
 func (p Probabilities) Argmax() Architecture {
 	a := make(Architecture, len(p))
 	for e, row := range p {

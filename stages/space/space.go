@@ -4,14 +4,18 @@
 // Its nouns: a Space is a cell, that is, nodes joined by edges and the candidate operations of an edge; an
 // Architecture chooses one operation an edge; Probabilities are its relaxed form, a distribution over the
 // operations for each edge, and a one-hot distribution is an architecture again; two architectures are
-// neighbors at radius r when they differ on at most r edges. A Genotype is an architecture of the DARTS space: two cells
-// that keep two edges a node.
+// neighbors at radius r when they differ on at most r edges. In the DARTS space a node keeps two of its edges, so that an
+// architecture has "none" on all others, and a neighbor changes the operation or the input of an edge that is kept; a
+// Genotype is the same architecture as two lists of such edges.
 //
 // The package is pure Go and knows no other: no files, no graphs, no scores.
 package space
 
 import (
 	"fmt"
+	"math"
+	"math/big"
+	"math/bits"
 	"strings"
 )
 
@@ -27,6 +31,13 @@ type Space struct {
 	Nodes      int      // nodes of the cell, the input node 0 included; the last one is the output
 	Edges      []Edge   // in the order of an architecture's operations, ascending in To, then in From
 	Operations []string // candidate operations of every edge, by their public names, in the field's order
+
+	// Cells names the kinds of cells that are chosen apart, each with edges of its own: Edges has those of the first, then those
+	// of the second. Nil when there is one.
+	Cells []string
+	// Pairs tells that every node keeps two of its edges: an architecture has "none", which is operation 0, on the others, and
+	// another operation on those that are kept. Each node has at least two edges then.
+	Pairs bool
 }
 
 // NASBench201 returns the space of NAS-Bench-201 (Dong and Yang, ICLR 2020): 4 nodes, 6 edges, 5 operations,
@@ -40,13 +51,31 @@ func NASBench201() *Space {
 	}
 }
 
+// DARTS returns the space of DARTS (Liu, Simonyan and Yang, ICLR 2019): a normal and a reduction cell with 2 inputs, 4 nodes
+// and 14 edges each, 8 operations, two edges kept a node. An architecture is one operation for each of the 28 edges,
+// of which 12 are "none".
+func DARTS() *Space {
+	cell := DARTSCellEdges()
+	return &Space{
+		Name:       "darts",
+		Nodes:      DARTSInputs + DARTSNodes,
+		Edges:      append(cell, cell...),
+		Operations: DARTSOperations(),
+		Cells:      []string{"normal", "reduce"},
+		Pairs:      true,
+	}
+}
+
 // Names returns the names that ByName knows.
-func Names() []string { return []string{"nasbench201"} }
+func Names() []string { return []string{"nasbench201", "darts"} }
 
 // ByName returns the space with the given name. The error for an unknown name lists the known ones.
 func ByName(name string) (*Space, error) {
-	if name == "nasbench201" {
+	switch name {
+	case "nasbench201":
 		return NASBench201(), nil
+	case "darts":
+		return DARTS(), nil
 	}
 	hint := ""
 	if near := nearest(name, Names()); near != "" {
@@ -65,13 +94,67 @@ func (s *Space) Operation(name string) (int, bool) {
 	return 0, false
 }
 
-// Size returns the number of architectures in the space.
-func (s *Space) Size() int { return power(len(s.Operations), len(s.Edges)) }
+// Size returns the number of architectures in the space, or the largest int where there are more; BigSize has no limit.
+func (s *Space) Size() int {
+	if n := s.BigSize(); n.IsInt64() && n.Int64() <= math.MaxInt {
+		return int(n.Int64())
+	}
+	return math.MaxInt
+}
+
+// BigSize returns the number of architectures in the space.
+func (s *Space) BigSize() *big.Int {
+	n := big.NewInt(1)
+	if !s.Pairs {
+		return n.Exp(big.NewInt(int64(len(s.Operations))), big.NewInt(int64(len(s.Edges))), nil)
+	}
+	for _, nd := range s.groups() {
+		n.Mul(n, big.NewInt(int64(s.pairStates(nd.size()))))
+	}
+	return n
+}
+
+// CellEdges returns how many edges each of the cells has: edge e belongs to cell e / CellEdges().
+func (s *Space) CellEdges() int { return len(s.Edges) / max(1, len(s.Cells)) }
+
+// Cell returns the name of the cell that an edge belongs to, "" where the space has only one.
+func (s *Space) Cell(edge int) string {
+	if len(s.Cells) == 0 {
+		return ""
+	}
+	return s.Cells[edge/s.CellEdges()]
+}
+
+// EdgeName returns how an edge is called in messages and tables: "2<-0", with the cell in front where there are several,
+// "reduce 2<-0".
+func (s *Space) EdgeName(edge int) string {
+	name := fmt.Sprintf("%d<-%d", s.Edges[edge].To, s.Edges[edge].From)
+	if cell := s.Cell(edge); cell != "" {
+		name = cell + " " + name
+	}
+	return name
+}
+
+// product and power stay at the largest int where the result is larger.
+func product(a, b int) int {
+	high, low := bits.Mul64(uint64(a), uint64(b))
+	if high != 0 || low > math.MaxInt {
+		return math.MaxInt
+	}
+	return int(low)
+}
+
+func sum(a, b int) int {
+	if a > math.MaxInt-b {
+		return math.MaxInt
+	}
+	return a + b
+}
 
 func power(base, exponent int) int {
 	n := 1
 	for range exponent {
-		n *= base
+		n = product(n, base)
 	}
 	return n
 }
