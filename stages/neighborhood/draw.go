@@ -13,7 +13,7 @@ import (
 // then met in proportion to how many neighbors lie there. Otherwise all are returned and rng is not used (it may
 // be nil). At radius 0 the result is the center alone.
 //
-// A radius beyond the edges of the space reaches the whole space; Settings.CheckSpace refuses it beforehand.
+// A radius beyond the diameter of the space reaches the whole space; Settings.CheckSpace refuses it beforehand.
 func Draw(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
 	if st.Radius <= 0 {
 		return []space.Architecture{center.Clone()}
@@ -25,25 +25,26 @@ func Draw(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand
 	return append(out, drawNeighbors(s, center, st, rng)...)
 }
 
-// neighbors counts the architectures at distance 1 to radius.
-func neighbors(s *space.Space, radius int) int {
+// neighbors counts the architectures at distance 1 to radius; size gives those at one distance.
+func neighbors(s *space.Space, radius int, size func(distance int) int) int {
 	n := 0
-	for d := 1; d <= min(radius, len(s.Edges)); d++ {
-		n += s.ShellSize(d)
+	for d := 1; d <= min(radius, s.Diameter()); d++ {
+		n += size(d)
 	}
 	return n
 }
 
 func drawNeighbors(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
-	total := neighbors(s, st.Radius)
+	size := func(distance int) int { return s.ShellSizeOf(center, distance) }
+	total := neighbors(s, st.Radius, size)
 	if st.Samples <= 0 || st.Samples >= total {
 		return s.Neighbors(center, st.Radius)
 	}
 	out := make([]space.Architecture, 0, st.Samples)
 	for _, index := range subset(total, st.Samples, rng) {
 		d := 1
-		for index >= s.ShellSize(d) {
-			index -= s.ShellSize(d)
+		for n := size(d); index >= n; n = size(d) {
+			index -= n
 			d++
 		}
 		out = append(out, s.ShellAt(center, d, index))

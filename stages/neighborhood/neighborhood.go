@@ -32,7 +32,7 @@ const (
 // Settings say which neighbors an architecture has and what becomes of their scores. They can stand in the
 // settings of a stage.
 type Settings struct {
-	Radius             int    `yaml:"radius" doc:"Largest number of edges on which a neighbor differs; 0 scores the architecture alone."`
+	Radius             int    `yaml:"radius" doc:"Largest number of changes that lead to a neighbor; 0 scores the architecture alone."`
 	Samples            int    `yaml:"samples" doc:"Neighbors drawn for a center, without replacement; 0 takes all of them."`
 	Kind               string `yaml:"kind" enum:"swap,shuffle" doc:"How a relaxed neighbor changes an edge: swap (the strongest operation with another) or shuffle (any permutation)."`
 	IncludeCenter      bool   `yaml:"include_center" doc:"Whether the architecture itself counts among its neighbors."`
@@ -64,21 +64,25 @@ func (st Settings) ValidateUnder(path string) error {
 	return errors.Join(r.errs...)
 }
 
-// CheckSpace reports whether the settings fit the space: no neighbor can differ on more edges than there are.
+// CheckSpace reports whether the settings fit the space: no neighbor is further away than the largest distance.
 func (st Settings) CheckSpace(s *space.Space) error {
-	if st.Radius > len(s.Edges) {
+	if s.Pairs && st.Radius > s.Diameter() {
+		return &pipeline.SettingError{Path: "radius", Err: fmt.Errorf(
+			"radius %d is larger than any distance in space %s; use at most %d", st.Radius, s.Name, s.Diameter())}
+	}
+	if st.Radius > s.Diameter() {
 		return &pipeline.SettingError{Path: "radius", Err: fmt.Errorf(
 			"radius %d is larger than the %d edges of space %s; use at most %d", st.Radius, len(s.Edges), s.Name, len(s.Edges))}
 	}
 	return nil
 }
 
-// Size returns how many architectures Draw gives for a center in the space.
+// Size returns how many architectures Draw gives for a center in the space; where that depends on the center, the most.
 func (st Settings) Size(s *space.Space) int {
 	if st.Radius <= 0 {
 		return 1
 	}
-	n := neighbors(s, st.Radius)
+	n := neighbors(s, st.Radius, s.ShellSize)
 	if st.Samples > 0 {
 		n = min(n, st.Samples)
 	}

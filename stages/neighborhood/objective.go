@@ -80,14 +80,14 @@ func (o *Objective) Score(ctx context.Context, centers []space.Architecture, rng
 	}
 	for i := range out {
 		n := 1 + len(out[i].Members)
-		out[i].aggregate(o.aggregator, results[:n])
+		out[i].aggregate(o.Space, o.aggregator, results[:n])
 		results = results[n:]
 	}
 	return out, nil
 }
 
 // aggregate takes in the results of the center and of the members.
-func (s *Scored) aggregate(a Aggregator, results []score.Result) {
+func (s *Scored) aggregate(sp *space.Space, a Aggregator, results []score.Result) {
 	s.Own = results[0]
 	drawn := s.Members
 	s.Members = nil
@@ -99,7 +99,7 @@ func (s *Scored) aggregate(a Aggregator, results []score.Result) {
 		}
 		s.Members = append(s.Members, drawn[j])
 		s.Scores = append(s.Scores, r.Score)
-		distances = append(distances, float64(space.Distance(s.Center, drawn[j])))
+		distances = append(distances, float64(sp.Distance(s.Center, drawn[j])))
 	}
 	switch {
 	case !s.Own.OK():

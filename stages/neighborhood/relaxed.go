@@ -26,7 +26,17 @@ type Relaxed struct {
 // Shuffle neighbors change as many edges as a discrete neighbor drawn uniformly does, on edges drawn uniformly, each
 // by a permutation drawn uniformly from all but the identity. They are drawn independently of each other;
 // settings.Samples of 0 draws as many as there are discrete neighbors.
+//
+// It is DrawRelaxedIn for a space in which every edge has its own choice.
 func DrawRelaxed(p space.Probabilities, st Settings, rng *rand.Rand) []Relaxed {
+	return DrawRelaxedIn(shape(p), p, st, rng)
+}
+
+// DrawRelaxedIn is DrawRelaxed for probabilities in the given space. Where nodes keep two of their edges, as in the DARTS
+// space, swap neighbors are the discrete neighbors of the architecture that p stands for: where an operation changes, the
+// two change places, and where an input does, the operation changes places with "none" on the edge that goes and on the
+// one that comes. Such a neighbor permutes two rows of p for one change. Shuffle neighbors permute any rows, kept or not.
+func DrawRelaxedIn(s *space.Space, p space.Probabilities, st Settings, rng *rand.Rand) []Relaxed {
 	identity := Relaxed{Permutation: make([][]int, len(p))}
 	if st.Radius <= 0 {
 		return []Relaxed{identity}
@@ -35,11 +45,10 @@ func DrawRelaxed(p space.Probabilities, st Settings, rng *rand.Rand) []Relaxed {
 	if st.IncludeCenter {
 		out = append(out, identity)
 	}
-	s := shape(p)
 	if st.Kind == Shuffle {
-		return append(out, drawShuffles(s, st, rng)...)
+		return append(out, drawShuffles(shape(p), st, rng)...)
 	}
-	strongest := p.Argmax()
+	strongest := s.Derive(p)
 	for _, neighbor := range drawNeighbors(s, strongest, st, rng) {
 		r := Relaxed{Permutation: make([][]int, len(p))}
 		for e, op := range neighbor {
@@ -62,7 +71,7 @@ func shape(p space.Probabilities) *space.Space {
 }
 
 func drawShuffles(s *space.Space, st Settings, rng *rand.Rand) []Relaxed {
-	total := neighbors(s, st.Radius)
+	total := neighbors(s, st.Radius, s.ShellSize)
 	if total == 0 {
 		return nil // with fewer than two operations there is nothing to permute
 	}
