@@ -38,6 +38,11 @@ func loadNetwork(r *Runtime, model []byte, o SessionOptions) (*network, error) {
 			return nil, wrap(err)
 		}
 	}
+	if r.adapt != nil {
+		if model, err = r.adapt(r.provider, model); err != nil {
+			return nil, wrap(err)
+		}
+	}
 	options, err := o.build(r)
 	if err != nil {
 		return nil, wrap(err)

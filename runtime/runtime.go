@@ -13,6 +13,7 @@ import (
 type Runtime struct {
 	library      located
 	provider     string
+	adapt        func(provider string, model []byte) ([]byte, error) // may be nil
 	threads      int
 	optimization string
 	states       atomic.Uint64 // how many were created
@@ -44,7 +45,7 @@ func Open(ctx context.Context, settings Settings) (*Runtime, error) {
 	if lib.Version, err = process.acquire(lib); err != nil {
 		return nil, err
 	}
-	r := &Runtime{library: lib, threads: s.Threads, optimization: s.Optimization}
+	r := &Runtime{library: lib, threads: s.Threads, optimization: s.Optimization, adapt: s.Adapt}
 	if r.provider, err = chooseProvider(ctx, s, lib); err != nil {
 		return nil, errors.Join(err, process.release())
 	}

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -417,5 +418,29 @@ func TestSettingsThatAreNot(t *testing.T) {
 	cancel()
 	if _, err := runtime.Open(ctx, runtimetest.Settings()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v on a cancelled context", err)
+	}
+}
+
+// Every model is loaded in the form that Adapt gives it for the provider in use.
+func TestModelsAreAdaptedToTheProvider(t *testing.T) {
+	runtimetest.Open(t)
+	settings := runtimetest.Settings()
+	settings.Adapt = func(provider string, model []byte) ([]byte, error) {
+		if provider != runtime.ProviderCPU {
+			t.Errorf("the provider is %q", provider)
+		}
+		return bytes.Replace(model, []byte("ArgMax"), []byte("ArgMin"), 1), nil
+	}
+	rt, err := runtime.Open(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	out, err := newSession(t, rt, classifier(), runtime.SessionOptions{}).Run(t.Context(), map[string]runtime.Tensor{"x": {Shape: []int64{1, 2}, Data: []float32{1, 3}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if class := out["class"].Data.([]int64)[0]; class != 0 {
+		t.Errorf("the smallest logit is that of class %d", class)
 	}
 }

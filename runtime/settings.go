@@ -40,6 +40,9 @@ type Settings struct {
 	Offline bool
 	// Log is told in one line what takes time or was skipped. Nil discards.
 	Log func(string)
+	// Adapt returns the form of a model that suits the provider in use ("cpu", "cuda", ...). Every model goes through it
+	// before it is loaded; inputs and outputs stay as they are. Nil loads models as they come.
+	Adapt func(provider string, model []byte) ([]byte, error)
 	// Prober tries a provider in a child process before this process relies on it; see ProbeMain. A nil Prober
 	// makes WebGPU unavailable, since its failure can end the process.
 	Prober Prober

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/plateau-nas/plateau/exporter/kernels"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -49,6 +50,7 @@ func (a *app) runtimeSettings() runtime.Settings {
 		Provider: a.settings.Provider,
 		Threads:  a.settings.Threads,
 		CacheDir: a.settings.CacheDir,
+		Adapt:    kernels.Adapt,
 		Prober:   a.prober,
 		Log:      func(line string) { a.say("%s", line) },
 	}
