@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ type checked struct {
 // check applies the overrides and finds every mistake that can be found without touching anything outside the document.
 // The stages are in the order in which they can run. They are nil when there are mistakes.
 func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *node, s *spec, order []*checked) {
-	*f = findings{file: d.seen.file, lines: d.seen.lines, list: append([]Diagnostic(nil), d.seen.list...)}
+	*f = findings{text: d.seen.text, list: slices.Clone(d.seen.list)}
 	root = d.root.clone()
 	applyOverrides(root, overrides, f)
 	s = readSpec(root, d.File, f)
@@ -49,6 +50,9 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		return root, s, nil
 	}
 	for _, w := range sorted {
+		if w.spec.left != "" {
+			continue
+		}
 		order = append(order, &checked{wired: w, build: builds[w.spec.id]})
 	}
 	return root, s, order

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +64,15 @@ func (e *DiagnosticsError) Error() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// text is a file that places are in.
+type text struct {
+	name  string   // under which it is reported
+	lines []string // for excerpts
+}
+
 // place is where something stands: in the document's text, or in an override.
 type place struct {
+	in           *text // nil: the document itself, and not one that it extends
 	line, column int
 	width        int // characters that a caret line marks; at least 1 is shown
 	override     string
@@ -73,8 +81,7 @@ type place struct {
 
 // findings gathers mistakes while a document is checked.
 type findings struct {
-	file      string
-	lines     []string // the document's text, for excerpts
+	text
 	overrides []string // in the order given
 	list      []Diagnostic
 }
@@ -87,12 +94,31 @@ func (f *findings) add(at place, hint, format string, args ...any) {
 	if at.override != "" {
 		d.Override = at.override
 	} else {
-		d.File, d.Line, d.Column = f.file, at.line, at.column
-		d.Excerpt = f.excerpt(at)
+		in := &f.text
+		if at.in != nil {
+			in = at.in
+		}
+		d.File, d.Line, d.Column = in.name, at.line, at.column
+		d.Excerpt = in.excerpt(at)
 	}
-	if !slices.Contains(f.list, d) { // an anchor that is used twice is one mistake
+	if !slices.ContainsFunc(f.list, d.same) { // an anchor that is used twice is one mistake
 		f.list = append(f.list, d)
 	}
+}
+
+// variantSuffix is what tells the stages apart that one stage of a document stands for.
+var variantSuffix = regexp.MustCompile(`@[A-Za-z0-9_+-][A-Za-z0-9_.+-]*`)
+
+// same says whether two diagnostics are one mistake. What is wrong with a stage that stands for many is said once.
+func (d Diagnostic) same(o Diagnostic) bool {
+	if d == o {
+		return true
+	}
+	if d.Line == 0 || d.File != o.File || d.Line != o.Line || d.Column != o.Column {
+		return false
+	}
+	plain := func(s string) string { return variantSuffix.ReplaceAllString(s, "") }
+	return plain(d.Summary) == plain(o.Summary) && plain(d.Hint) == plain(o.Hint)
 }
 
 func (f *findings) err(name string) error {
@@ -103,6 +129,7 @@ func (f *findings) err(name string) error {
 	slices.SortStableFunc(list, func(a, b Diagnostic) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(f.overrides, a.Override), slices.Index(f.overrides, b.Override)), // -1 for the document
+			f.compareFiles(a.File, b.File),
 			cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column),
 		)
@@ -110,12 +137,23 @@ func (f *findings) err(name string) error {
 	return &DiagnosticsError{Name: name, Diagnostics: list}
 }
 
+// compareFiles puts the document before those that it extends.
+func (f *findings) compareFiles(a, b string) int {
+	if a == b {
+		return 0
+	}
+	if a == f.name || b == f.name {
+		return map[bool]int{true: -1, false: 1}[a == f.name]
+	}
+	return cmp.Compare(a, b)
+}
+
 // excerpt shows the line of at with carets below the marked characters.
-func (f *findings) excerpt(at place) string {
-	if at.line < 1 || at.line > len(f.lines) {
+func (t *text) excerpt(at place) string {
+	if at.line < 1 || at.line > len(t.lines) {
 		return ""
 	}
-	line := []rune(f.lines[at.line-1])
+	line := []rune(t.lines[at.line-1])
 	column := min(max(at.column, 1), len(line)+1)
 	end := min(column-1+max(at.width, 1), len(line))
 	// Keep very long lines readable: show the part around the mistake.

@@ -38,7 +38,7 @@ func extraKinds() []pipeline.Kind {
 // allKinds returns the toy kinds and the extra ones.
 func allKinds(t testing.TB) *pipeline.Registry {
 	t.Helper()
-	kinds := append(extraKinds(), pipelinetest.Numbers(), pipelinetest.Sum(), pipelinetest.Mean(), pipelinetest.Report(), pipelinetest.Fail())
+	kinds := append(extraKinds(), pipelinetest.Numbers(), pipelinetest.Sum(), pipelinetest.Mean(), pipelinetest.Report(), pipelinetest.Gather(), pipelinetest.Fail())
 	reg, err := pipeline.NewRegistry(kinds...)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestEveryMistakeIsReportedWithItsPlace(t *testing.T) {
 			for line := range strings.Lines(parts["overrides"]) {
 				overrides = append(overrides, strings.TrimSuffix(line, "\n"))
 			}
-			got := mistakes(t, parts["document"], overrides)
+			got := mistakes(t, parts, overrides)
 			if *update {
 				rewrite(t, file, archive, got)
 				return
@@ -97,9 +97,14 @@ func TestEveryMistakeIsReportedWithItsPlace(t *testing.T) {
 	}
 }
 
-func mistakes(t *testing.T, document string, overrides []string) string {
+// mistakes lists what is wrong with the part "document". The other parts are what it may extend.
+func mistakes(t *testing.T, parts map[string]string, overrides []string) string {
 	t.Helper()
-	d, err := pipeline.Load("toy.yaml", []byte(document))
+	loader := pipeline.Loader{Names: []string{"base", "quickstart"}, Shipped: func(name string) ([]byte, bool) {
+		text, ok := parts[name]
+		return []byte(text), ok
+	}}
+	d, err := loader.Load("toy.yaml", []byte(parts["document"]))
 	if err == nil {
 		err = d.Check(t.Context(), allKinds(t), overrides)
 	}

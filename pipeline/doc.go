@@ -21,6 +21,46 @@
 // the one later output. Two that fit are a mistake. An optional input with no value stays unconnected. Mistakes are all
 // reported at once, as a [DiagnosticsError].
 //
+// # Many stages from one
+//
+// A stage with a matrix stands for one stage a combination of values, a stage with foreach for one a value:
+//
+//	extends: quickstart                 # a shipped document or a file; what follows is merged over it
+//	variables: {epochs: 20, seeds: [1, 2, 3]}
+//	stages:
+//	  search:
+//	    kind: search
+//	    matrix:
+//	      seed: ${seeds}                # the axis seed is the stage's seed, in place of the document's
+//	      objective:                    # values with labels; a list of scalars labels itself
+//	        plain: {radius: 0}
+//	        robust: {radius: 1, aggregate: min}
+//	    settings:
+//	      epochs: ${epochs}
+//	      neighborhood: ${objective}    # any part of settings, inputs, when and seed may refer to a variable or axis
+//	  train:
+//	    kind: train
+//	    matrix: {seed: "${seeds}", objective: [plain, robust]} # in {...} and [...] a reference needs quotes
+//	    when: ${seed} < 3 or ${objective} == robust
+//	  compare:
+//	    kind: compare
+//	    inputs: {runs: search}          # all of them: the port takes many
+//
+// The variants are named search@1-plain, search@1-robust, search@2-plain and so on, in the order of the axes, the last
+// fastest; so are their folders. An input that names search means all variants for a port that takes many ([Port].Many; a
+// document may also write a list: runs: [search, other.history]). A stage that has axes itself reads from the variants with the
+// same labels on the axes that both have: train@2-robust reads search@2-robust. A single variant can be named, too:
+// architecture: search@1-plain. With foreach: {LABEL: VALUE} or a list, the value is ${item} and the label ${key}. A stage may
+// give itself a seed: N. Variants that do not differ in seed draw the same random numbers: those of the stage without
+// matrix under the document's, or their own, seed.
+//
+// References are ${name}, ${name.key} and ${name[0]}; one that is all of a text becomes the value, whatever its type; within
+// a text it becomes a part of it; "$${" is a "${" that is none. When the condition under when is false the
+// stage is left out, and so is every stage that cannot do without it.
+//
+// A key without a value removes what the extended document says, except under inputs. A stage of another kind begins afresh. The
+// key $schema is for editors.
+//
 // # Keys
 //
 // A stage's key is the hash of its kind and the kind's version, its settings in canonical form, its seed, the digests and

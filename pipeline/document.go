@@ -15,72 +15,123 @@ const defaultSeed = 1
 // Document is a parsed pipeline document. Apart from its syntax nothing has been checked; Plan does that.
 type Document struct {
 	// File is the name under which mistakes are reported: a path, or the name of a shipped document.
-	File string
-	src  string
-	root *node
-	seen findings // mistakes found while reading; parsing went on
+	File   string
+	src    string
+	root   *node
+	merged bool     // with a document that it extends, so that src is not all of it
+	seen   findings // mistakes found while reading; parsing went on
 }
 
+// Loader reads documents. The zero value knows files only.
+type Loader struct {
+	// Shipped returns the text of the document of that name, which others may extend; ok is false when there is none.
+	Shipped func(name string) (text []byte, ok bool)
+	// Names lists the documents that Shipped knows, for suggestions.
+	Names []string
+}
+
+// LoadFile reads the document at path, with files as the only documents that it can extend. See Loader.Load.
+func LoadFile(path string) (*Document, error) { return Loader{}.LoadFile(path) }
+
+// Load reads a document, with files as the only documents that it can extend. See Loader.Load.
+func Load(file string, src []byte) (*Document, error) { return Loader{}.Load(file, src) }
+
 // LoadFile reads the document at path. See Load.
-func LoadFile(path string) (*Document, error) {
+func (l Loader) LoadFile(path string) (*Document, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the document %s: %w", path, err)
 	}
-	return Load(path, src)
+	return l.Load(path, src)
 }
 
-// Load reads a document. file is the name under which mistakes are reported, and without its folder and extension the name
-// of a document that gives itself none. The error is a *DiagnosticsError, and only of texts that are no YAML
-// mapping: mistakes in what the text says are found by Plan, all at once.
-func Load(file string, src []byte) (*Document, error) {
+// Load reads a document, and those that it extends. file is the name under which mistakes are reported, and without its folder
+// and extension the name of a document that gives itself none. The error is a *DiagnosticsError, and only of texts that are
+// no YAML mapping: mistakes in what the text says are found by Plan, all at once.
+func (l Loader) Load(file string, src []byte) (*Document, error) {
 	d := &Document{File: file, src: cleanSource(src)}
-	d.seen = findings{file: file, lines: documentLines(d.src)}
-	d.root = parseYAML(d.src, &d.seen)
-	if d.root == nil && len(d.seen.list) == 0 {
-		d.seen.add(place{}, documentForm, "the document is empty")
-	}
-	if d.root != nil && d.root.kind != mapNode {
-		d.seen.add(d.root.at, documentForm, "a document is a mapping, found %s", d.root.describe())
-		d.root = nil
-	}
+	d.seen = findings{text: text{name: file, lines: documentLines(d.src)}}
+	d.root = parseRoot(d.src, &d.seen)
 	if d.root == nil {
 		return nil, d.seen.err(file)
 	}
+	if p := d.root.get("extends"); p != nil {
+		d.root, d.merged = l.extend(d.root, *p, []string{file}, &d.seen), true
+	}
 	return d, nil
+}
+
+// parseRoot parses a document's text. It returns nil when there is nothing to go on with.
+func parseRoot(src string, f *findings) *node {
+	root := parseYAML(src, f)
+	if root == nil && len(f.list) == 0 {
+		f.add(place{}, documentForm, "the document is empty")
+	}
+	if root != nil && root.kind != mapNode {
+		f.add(root.at, documentForm, "a document is a mapping, found %s", root.describe())
+		return nil
+	}
+	return root
 }
 
 const documentForm = "write name:, seed: and stages:; `plateau configs show quickstart` prints an example"
 
 // The keys of a document and of a stage.
 var (
-	documentKeys = []string{"name", "description", "seed", "stages"}
-	stageKeys    = []string{"kind", "description", "inputs", "settings"}
+	documentKeys = []string{"name", "description", "extends", "seed", "variables", "stages"}
+	stageKeys    = []string{"kind", "description", "foreach", "matrix", "when", "seed", "inputs", "settings"}
 )
+
+// schemaKey is where editors find the schema of a document. It means nothing here.
+const schemaKey = "$schema"
 
 // spec is a document's content, after overrides, before any kind is known.
 type spec struct {
-	name   string
-	seed   uint64
-	stages []*stageSpec
+	name      string
+	seed      uint64
+	stages    []*stageSpec // every variant of every template
+	templates []*template
+	byID      map[string]*stageSpec
+}
+
+// template is a stage as the document gives it: it stands for one stage, or for one a variant of its matrix.
+type template struct {
+	id       string
+	at       place // of the id
+	axes     []axis
+	used     map[string]bool // the axes that make a difference
+	variants []*stageSpec
 }
 
 type stageSpec struct {
 	id       string
-	at       place // of the id
+	template *template
+	bound    []binding // what tells it from the other variants
+	at       place     // of the id
 	kind     string
 	kindAt   place
+	seed     *uint64 // in place of the document's
 	inputs   []inputSpec
 	settings *node // a mapping, or nil
 	unknown  []pair
-	broken   bool // something was wrong with it, so not everything is known
+	left     string // why the stage is left out of a run; empty: it is not
+	broken   bool   // something was wrong with it, so not everything is known
 }
 
 type inputSpec struct {
 	port string
 	at   place
-	from string // STAGE or STAGE.OUTPUT; empty: explicitly unconnected
-	fAt  place
+	from []reference // none: explicitly unconnected
+	list bool        // the document writes a list
+	fAt  place       // of the value
+
+	broken bool // something in it was wrong, which has been reported
+}
+
+// reference names an output: STAGE or STAGE.OUTPUT.
+type reference struct {
+	text string
+	at   place
 }
 
 // readSpec reads the fixed part of a document: everything but settings.
@@ -88,6 +139,7 @@ func readSpec(root *node, file string, f *findings) *spec {
 	s := &spec{seed: defaultSeed}
 	base := filepath.Base(file)
 	s.name = strings.TrimSuffix(base, filepath.Ext(base))
+	vars := readVariables(root.get("variables"), f)
 	for _, p := range root.pairs {
 		switch p.key {
 		case "name":
@@ -95,13 +147,13 @@ func readSpec(root *node, file string, f *findings) *spec {
 		case "description":
 			readText(p, f)
 		case "seed":
-			if p.value.whole == nil || !p.value.whole.IsUint64() {
-				f.add(p.value.at, "", "seed must be a whole number that is not negative, found %s", p.value.describe())
-				continue
+			if v := readSeed(p, &scope{variables: vars}, f); v != nil {
+				s.seed = *v
 			}
-			s.seed = p.value.whole.Uint64()
 		case "stages":
-			s.stages = readStages(p, f)
+			s.stages, s.templates = readStages(p, vars, f)
+		case schemaKey, "variables":
+		case "extends": // taken care of by Load
 		default:
 			f.add(p.at, Suggest(p.key, "keys", documentKeys), "a document has no key %q", p.key)
 		}
@@ -116,7 +168,22 @@ func readSpec(root *node, file string, f *findings) *spec {
 	if root.get("stages") == nil {
 		f.add(root.at, documentForm, "the document has no stages")
 	}
+	s.byID = make(map[string]*stageSpec, len(s.stages))
+	for _, st := range s.stages {
+		s.byID[st.id] = st
+	}
 	return s
+}
+
+// readSeed returns nil when there was a mistake.
+func readSeed(p pair, sc *scope, f *findings) *uint64 {
+	n := sc.resolve(p.value, f)
+	if n.whole == nil || !n.whole.IsUint64() {
+		f.add(n.at, "", "seed must be a whole number that is not negative, found %s", n.describe())
+		return nil
+	}
+	v := n.whole.Uint64()
+	return &v
 }
 
 // validName is validID with dots inside: names become folder names.
@@ -144,30 +211,19 @@ func readText(p pair, f *findings) string {
 	return ""
 }
 
-func readStages(p pair, f *findings) []*stageSpec {
-	if p.value.kind != mapNode {
-		f.add(p.value.at, "under stages: write one key a stage, such as data:", "stages must be a mapping, found %s", p.value.describe())
-		return nil
-	}
-	if len(p.value.pairs) == 0 {
-		f.add(p.value.at, "", "the document has no stages")
-	}
-	var out []*stageSpec
-	for _, sp := range p.value.pairs {
-		if !validID(sp.key) {
-			f.add(sp.at, "", "the stage id %q must be of letters, digits, - and _, and not start with -", sp.key)
-		}
-		out = append(out, readStage(sp, f))
-	}
-	return out
-}
-
-func readStage(sp pair, f *findings) *stageSpec {
-	s := &stageSpec{id: sp.key, at: sp.at}
+// readStage reads one variant of a stage.
+func readStage(id string, sp pair, sc *scope, f *findings) *stageSpec {
+	s := &stageSpec{id: id, at: sp.at}
 	if sp.value.kind != mapNode {
 		s.broken = true
 		f.add(sp.value.at, "write kind: and settings: under it", "stage %s must be a mapping, found %s", s.id, sp.value.describe())
 		return s
+	}
+	for _, b := range sc.bound {
+		if b.axis == seedAxis {
+			s.seed = readSeed(pair{value: b.value}, sc, f)
+			sc.used[seedAxis] = true
+		}
 	}
 	for _, p := range sp.value.pairs {
 		switch p.key {
@@ -176,9 +232,21 @@ func readStage(sp pair, f *findings) *stageSpec {
 			s.broken = s.broken || s.kind == ""
 		case "description":
 			readText(p, f)
+		case "matrix", "foreach": // read already
+		case "when":
+			if !sc.condition(sc.whole(p.value, f), f) {
+				s.left = "when is false"
+				if p.value.kind == textNode {
+					s.left = p.value.text + " is false"
+				}
+			}
+		case "seed":
+			s.seed = readSeed(p, sc, f)
 		case "inputs":
+			p.value = sc.resolve(p.value, f)
 			s.inputs = readInputs(s.id, p, f)
 		case "settings":
+			p.value = sc.resolve(p.value, f)
 			if p.value.kind == nullNode && !p.value.raw {
 				continue // "settings:" with nothing below it
 			}
@@ -219,33 +287,39 @@ func readInputs(id string, p pair, f *findings) []inputSpec {
 	}
 	var out []inputSpec
 	for _, in := range p.value.pairs {
-		spec := inputSpec{port: in.key, at: in.at, fAt: in.value.at}
-		switch in.value.kind {
-		case nullNode: // leaves an optional input unconnected
-		case listNode, mapNode:
-			f.add(in.value.at, "", "input %s of stage %s must be STAGE or STAGE.OUTPUT, found %s", in.key, id, in.value.describe())
-			continue
-		default:
-			spec.from = in.value.text
+		spec := inputSpec{port: in.key, at: in.at, fAt: in.value.at, broken: in.value.at.reported}
+		list := []*node{in.value}
+		switch {
+		case in.value.kind == nullNode: // leaves an optional input unconnected
+			list = nil
+		case in.value.kind == listNode:
+			list, spec.list = in.value.items, true
+			if len(list) == 0 {
+				f.add(in.value.at, "remove it to have it chosen, or write nothing after "+in.key+": to leave it unconnected", "input %s of stage %s is an empty list", in.key, id)
+				spec.broken = true
+			}
 		}
+		for _, n := range list {
+			if n.at.reported {
+				continue
+			}
+			if n.kind == listNode || n.kind == mapNode || n.kind == nullNode {
+				f.add(n.at, "", "input %s of stage %s must be STAGE or STAGE.OUTPUT, found %s", in.key, id, n.describe())
+				continue
+			}
+			spec.from = append(spec.from, reference{n.text, n.at})
+		}
+		spec.broken = spec.broken || len(spec.from) < len(list)
 		out = append(out, spec)
 	}
 	return out
 }
 
-// stageIDs returns the ids of the document's stages, for suggestions.
+// stageIDs returns the ids that the document gives, for suggestions.
 func (s *spec) stageIDs() []string {
-	ids := make([]string, len(s.stages))
-	for i, st := range s.stages {
-		ids[i] = st.id
+	ids := make([]string, len(s.templates))
+	for i, t := range s.templates {
+		ids[i] = t.id
 	}
 	return ids
-}
-
-func (s *spec) stage(id string) *stageSpec {
-	i := slices.IndexFunc(s.stages, func(st *stageSpec) bool { return st.id == id })
-	if i < 0 {
-		return nil
-	}
-	return s.stages[i]
 }

@@ -125,13 +125,7 @@ func changes(what string, was, now map[string]string, add func(string, ...any)) 
 }
 
 func inputChanges(was, now []store.Input, add func(string, ...any)) {
-	before, after := map[string]store.Input{}, map[string]store.Input{}
-	for _, in := range was {
-		before[in.Port] = in
-	}
-	for _, in := range now {
-		after[in.Port] = in
-	}
+	before, after := byPort(was), byPort(now)
 	for _, port := range sortedKeys(before, after) {
 		b, had := before[port]
 		a, has := after[port]
@@ -144,10 +138,28 @@ func inputChanges(was, now []store.Input, add func(string, ...any)) {
 			add("input %s is %s.%s and was %s.%s", port, a.Stage, a.Output, b.Stage, b.Output)
 		case a.Digest != b.Digest:
 			add("input %s changed: stage %s wrote other bytes", port, a.Stage)
-		case a != b:
+		case !a.Equal(b):
 			add("input %s changed: stage %s is of another kind", port, a.Stage)
 		}
 	}
+}
+
+// byPort names inputs by their port, and those of a port that takes many as "port[0]".
+func byPort(inputs []store.Input) map[string]store.Input {
+	count := map[string]int{}
+	for _, in := range inputs {
+		count[in.Port]++
+	}
+	out, next := map[string]store.Input{}, map[string]int{}
+	for _, in := range inputs {
+		name := in.Port
+		if count[name] > 1 {
+			name = fmt.Sprintf("%s[%d]", in.Port, next[in.Port])
+			next[in.Port]++
+		}
+		out[name] = in
+	}
+	return out
 }
 
 // shorten keeps long values, such as hashes and lists, from filling the line.

@@ -4,8 +4,9 @@ import (
 	"strings"
 )
 
-// Overrides change a document before it is checked: "STAGE.KEY.SUB=VALUE" a setting, "seed=3" and "name=x" the document
-// itself. Values are YAML: numbers, true, [1, 2], {a: 1}; what is not, is text.
+// Overrides change a document before it is checked: "STAGE.KEY.SUB=VALUE" a setting, "variables.KEY=VALUE" a variable,
+// "seed=3" and "name=x" the document itself, "stages.STAGE.matrix.seed=[1, 2]" anything at all. Values are YAML: numbers,
+// true, [1, 2], {a: 1}; what is not, is text.
 
 // applyOverrides changes root. Mistakes name the override.
 func applyOverrides(root *node, overrides []string, f *findings) {
@@ -47,6 +48,15 @@ func applyOverride(root *node, text string, f *findings) {
 		return // reported for the document
 	}
 	stage := stages.value.get(first)
+	if stage == nil && (first == "variables" || first == "stages") {
+		applyToDocument(root, keys, v, f)
+		return
+	}
+	if name, _, ok := strings.Cut(first, "@"); ok && stages.value.get(name) != nil {
+		f.add(at, "set "+name+".SETTING=VALUE for all of them, or change the matrix: stages."+name+".matrix...=VALUE",
+			"%q is one of the stages that %s stands for", first, name)
+		return
+	}
 	if stage == nil {
 		ids := make([]string, len(stages.value.pairs))
 		for i, p := range stages.value.pairs {
@@ -64,6 +74,54 @@ func applyOverride(root *node, text string, f *findings) {
 		settings = stage.value.get("settings")
 	}
 	assign(settings.value, keys[1:], v, f)
+}
+
+// applyToDocument sets a value anywhere in the document. A variable keeps its type.
+func applyToDocument(root *node, keys []any, v *node, f *findings) {
+	if keys[0] == "variables" && len(keys) == 2 {
+		name, _ := keys[1].(string)
+		vars := root.get("variables")
+		if vars == nil || vars.value.get(name) == nil {
+			var known []string
+			if vars != nil {
+				for _, p := range vars.value.pairs {
+					known = append(known, p.key)
+				}
+			}
+			f.add(v.at, Suggest(name, "variables", known), "the document has no variable %q", name)
+			return
+		}
+		if was := vars.value.get(name).value; !sameType(was, v) {
+			f.add(v.at, "", "the variable %s is %s in the document, and cannot be %s", name, was.describe(), v.describe())
+			return
+		}
+	}
+	if stages := root.get("stages"); keys[0] == "stages" && stages != nil {
+		if id, ok := keys[1].(string); ok && stages.value.get(id) == nil {
+			var ids []string
+			for _, p := range stages.value.pairs {
+				ids = append(ids, p.key)
+			}
+			f.add(v.at, Suggest(id, "stages", ids), "the document has no stage %q", id)
+			return
+		}
+	}
+	assign(root, keys, v, f)
+}
+
+// sameType says whether one value may stand for another: numbers for numbers, texts for texts. A value without quotes may be
+// text as well.
+func sameType(was, v *node) bool {
+	number := func(n *node) bool { return n.kind == intNode || n.kind == floatNode }
+	switch {
+	case was.kind == nullNode || strings.Contains(was.text, "${") || strings.Contains(v.text, "${"):
+		return true
+	case was.kind == textNode:
+		return v.kind == textNode || v.raw
+	case number(was):
+		return number(v)
+	}
+	return was.kind == v.kind
 }
 
 // assign puts v at the path below n, making mappings on the way.

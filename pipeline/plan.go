@@ -38,15 +38,24 @@ type Plan struct {
 	Seed      uint64
 	Forced    bool
 	Stages    []*PlannedStage // each after the stages that it reads from
+	LeftOut   []LeftOut       // stages whose condition is false, in the order of the document
+}
+
+// LeftOut is a stage that is no part of a plan.
+type LeftOut struct {
+	ID     string
+	Reason string // its condition, or the stage that it would need
 }
 
 // PlannedStage is a stage of a plan.
 type PlannedStage struct {
-	ID       string
+	ID       string // as in the document, or ID@LABEL-LABEL for a variant
+	Template string // the id in the document
+	Labels   []Label
 	Kind     Kind
-	Seed     uint64          // the stage's own, derived from the document's seed and the id
+	Seed     uint64          // what its random streams come from: derived from the document's seed or the stage's own, and Template
 	Settings json.RawMessage // every setting, defaults included, as JSON with sorted keys
-	Inputs   []PlannedInput  // in the order of the kind's ports; optional ones that are not connected are left out
+	Inputs   []PlannedInput  // in the order of the kind's ports, several of a port that takes many; those that are not connected are left out
 
 	Action Action
 	Reason string // why, in words
@@ -85,8 +94,13 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 		return nil, err
 	}
 	p := &Plan{Name: s.name, File: d.File, Text: d.src, Overrides: slices.Clone(o.Overrides), Seed: s.seed, Forced: o.Force}
-	if len(o.Overrides) > 0 {
+	if len(o.Overrides) > 0 || d.merged {
 		p.Text = printYAML(root)
+	}
+	for _, st := range s.stages {
+		if st.left != "" {
+			p.LeftOut = append(p.LeftOut, LeftOut{ID: st.id, Reason: st.left})
+		}
 	}
 	for _, c := range order {
 		ps, err := planStage(ctx, c, s, &f)
@@ -102,9 +116,15 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 }
 
 func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedStage, error) {
+	root := s.seed
+	if c.spec.seed != nil {
+		root = *c.spec.seed
+	}
+	// Variants share the stream of their template: what differs between them is what the document says, and a variant with
+	// seed 3 computes what the document without its matrix computes with seed 3.
 	ps := &PlannedStage{
-		ID: c.spec.id, Kind: c.kind, build: c.build,
-		Seed: seed.Derive(s.seed, "stage", c.spec.id),
+		ID: c.spec.id, Template: c.spec.template.id, Labels: labels(c.spec.bound), Kind: c.kind, build: c.build,
+		Seed: seed.Derive(root, "stage", c.spec.template.id),
 	}
 	for _, port := range c.kind.Inputs {
 		for _, w := range c.wires {
@@ -177,11 +197,12 @@ func (ps *PlannedStage) inputRecords(p *Plan, results map[string]*store.Record) 
 			if o.Name == in.Output {
 				inputs = append(inputs, store.Input{
 					Port: in.Port, Stage: in.Stage, Kind: p.Stage(in.Stage).Kind.Name, Output: in.Output, Type: o.Type, Digest: o.Digest,
+					Labels: p.Stage(in.Stage).Labels,
 				})
 			}
 		}
 	}
-	slices.SortFunc(inputs, func(a, b store.Input) int { return strings.Compare(a.Port, b.Port) })
+	slices.SortStableFunc(inputs, func(a, b store.Input) int { return strings.Compare(a.Port, b.Port) })
 	return inputs, missing
 }
 

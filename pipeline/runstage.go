@@ -134,12 +134,16 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	if err != nil {
 		return nil, err
 	}
-	artifacts := make(map[string]Artifact, len(inputs))
+	artifacts, lists := make(map[string]Artifact, len(inputs)), map[string][]Artifact{}
 	for _, in := range inputs {
 		if err := st.Verify(in.Digest); err != nil {
 			return nil, fmt.Errorf("reading input %s: %w; run again to compute it anew", in.Port, err)
 		}
-		artifacts[in.Port] = Artifact{Type: Type(in.Type), Path: st.ObjectPath(in.Digest), Digest: in.Digest, Stage: in.Stage, Kind: in.Kind}
+		a := Artifact{Type: Type(in.Type), Path: st.ObjectPath(in.Digest), Digest: in.Digest, Stage: in.Stage, Kind: in.Kind, Labels: in.Labels}
+		if _, ok := artifacts[in.Port]; !ok {
+			artifacts[in.Port] = a
+		}
+		lists[in.Port] = append(lists[in.Port], a)
 	}
 	outputs := make(map[string]string, len(ps.Kind.Outputs))
 	for _, o := range ps.Kind.Outputs {
@@ -151,7 +155,7 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	}
 	defer closeLog()
 	job := NewJob(JobConfig{
-		ID: ps.ID, Seed: ps.Seed, Scratch: work.Checkpoint, Log: log, Inputs: artifacts, Outputs: maps.Clone(outputs),
+		ID: ps.ID, Seed: ps.Seed, Scratch: work.Checkpoint, Log: log, Inputs: artifacts, Lists: lists, Outputs: maps.Clone(outputs),
 		Events: event.Func(func(e event.Event) {
 			e.Run = x.plan.Name
 			x.events.Emit(e)

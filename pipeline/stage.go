@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/store"
 )
 
 // Type names what an artifact holds: "dataset", "supernet", "weights". A port accepts artifacts of its own
@@ -22,6 +24,7 @@ type Port struct {
 	Name     string // the key under "inputs" in a document
 	Type     Type
 	Optional bool   // when true the stage also runs without it
+	Many     bool   // it takes one artifact or more; a document may give a list, and a stage that stands for many gives all
 	Doc      string // one sentence for help and schema
 }
 
@@ -94,14 +97,18 @@ type Artifact struct {
 	Type   Type
 	Path   string
 	Digest string // "sha256:" and 64 hex digits
-	Stage  string // id of the stage that wrote it
+	Stage  string // id of the stage that wrote it: "search", or "search@1-plain" for a variant
 	Kind   string // kind of that stage
+	Labels []Label
 }
+
+// Label says what a variant of a stage has on one axis of the document's matrix.
+type Label = store.Label
 
 // Job is what a running stage is given.
 type Job struct {
 	ID   string
-	Seed uint64 // derived from the document's seed and the stage's id
+	Seed uint64 // derived from the document's seed, or the stage's own, and the id that the document gives the stage
 	// Scratch is a folder of this stage's own for checkpoints. It outlives a killed run and is the same
 	// when the stage with the same key runs again; it is removed once the stage has finished.
 	Scratch string
@@ -109,6 +116,7 @@ type Job struct {
 
 	events  event.Sink
 	inputs  map[string]Artifact
+	lists   map[string][]Artifact
 	outputs map[string]string
 
 	mu      sync.Mutex // stages may report from several goroutines
@@ -124,7 +132,9 @@ type JobConfig struct {
 	Log     *slog.Logger        // nil discards
 	Events  event.Sink          // nil discards
 	Inputs  map[string]Artifact // by port name
-	Outputs map[string]string   // output name -> path to write
+	// Lists are the inputs of ports that take many artifacts. Those ports need not be in Inputs.
+	Lists   map[string][]Artifact
+	Outputs map[string]string // output name -> path to write
 }
 
 // NewJob returns a job.
@@ -135,16 +145,39 @@ func NewJob(c JobConfig) *Job {
 	if c.Events == nil {
 		c.Events = event.Discard
 	}
-	return &Job{ID: c.ID, Seed: c.Seed, Scratch: c.Scratch, Log: c.Log, events: c.Events, inputs: c.Inputs, outputs: c.Outputs}
+	j := &Job{ID: c.ID, Seed: c.Seed, Scratch: c.Scratch, Log: c.Log, events: c.Events, inputs: c.Inputs, lists: c.Lists, outputs: c.Outputs}
+	for port, list := range c.Lists {
+		if _, ok := j.inputs[port]; !ok && len(list) > 0 {
+			j.inputs = maps.Clone(j.inputs)
+			if j.inputs == nil {
+				j.inputs = map[string]Artifact{}
+			}
+			j.inputs[port] = list[0]
+		}
+	}
+	return j
 }
 
-// Input returns the artifact on a port, and whether there is one (an optional port may be empty).
+// Input returns the artifact on a port, and whether there is one (an optional port may be empty). Of a port that takes many
+// it is the first.
 func (j *Job) Input(port string) (Artifact, bool) {
 	a, ok := j.inputs[port]
 	return a, ok
 }
 
-// Inputs returns every connected port with its artifact. The map must not be changed.
+// List returns the artifacts on a port, in the order in which the document gives them: variants of a stage in that of
+// its matrix, the last axis fastest. It is empty for an optional port that is not connected.
+func (j *Job) List(port string) []Artifact {
+	if list, ok := j.lists[port]; ok {
+		return list
+	}
+	if a, ok := j.inputs[port]; ok {
+		return []Artifact{a}
+	}
+	return nil
+}
+
+// Inputs returns every connected port with its artifact, the first where there are many. The map must not be changed.
 func (j *Job) Inputs() map[string]Artifact { return j.inputs }
 
 // Output returns the path to which the named output must be written. The file becomes visible in the run

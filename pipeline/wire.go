@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -23,22 +24,47 @@ type wired struct {
 	wires []wire
 }
 
-// source is an output that some stage of the document offers.
+// family is the variants of one template.
+type family struct {
+	template *template
+	members  []*wired
+}
+
+// source is an output that some family of the document offers.
 type source struct {
-	stage  *wired
+	family *family
 	output Output
 }
 
-func (s source) String() string { return s.stage.spec.id + "." + s.output.Name }
+func (s source) String() string { return s.family.template.id + "." + s.output.Name }
+
+// wiring connects the stages of a document.
+type wiring struct {
+	spec     *spec
+	all      []*wired
+	byID     map[string]*wired
+	families []*family // in the document's order
+	place    map[string]int
+	registry *Registry
+	complete bool // every stage's kind is known, so that a missing source is news
+	f        *findings
+}
 
 // connect resolves the inputs of every stage. Stages whose kind is unknown are in all with no outputs, so that mistakes
 // in others are still found; complete is false then, and a missing source is no news.
 func connect(s *spec, all []*wired, reg *Registry, complete bool, f *findings) {
-	byID := map[string]*wired{}
+	c := &wiring{spec: s, all: all, byID: make(map[string]*wired, len(all)), place: make(map[string]int, len(all)), registry: reg, complete: complete, f: f}
 	for _, w := range all {
-		byID[w.spec.id] = w
+		c.byID[w.spec.id] = w
+		t := w.spec.template
+		if n := len(c.families); n == 0 || c.families[n-1].template != t {
+			c.place[t.id] = n
+			c.families = append(c.families, &family{template: t})
+		}
+		last := c.families[len(c.families)-1]
+		last.members = append(last.members, w)
 	}
-	for i, w := range all {
+	for _, w := range all {
 		if w.kind.Name == "" {
 			continue
 		}
@@ -54,32 +80,68 @@ func connect(s *spec, all []*wired, reg *Registry, complete bool, f *findings) {
 				f.add(in.at, Suggest(in.port, "inputs", ports), "stage kind %s has no input %q", w.kind.Name, in.port)
 				continue
 			}
-			connectNamed(s, w, w.kind.Inputs[k], in, byID, f)
+			c.named(w, w.kind.Inputs[k], in)
 		}
 		for _, p := range w.kind.Inputs {
 			if !given[p.Name] {
-				connectImplied(w, p, all, i, reg, complete, f)
+				c.implied(w, p)
 			}
 		}
 	}
+	c.leaveOut()
+	c.reportUnusedAxes()
 }
 
-// connectNamed resolves an input that the document gives.
-func connectNamed(s *spec, w *wired, p Port, in inputSpec, byID map[string]*wired, f *findings) {
-	if in.from == "" {
-		if !p.Optional {
-			f.add(in.fAt, "name a stage that writes type "+string(p.Type), "input %s of stage %s is not optional", p.Name, w.spec.id)
+// named resolves an input that the document gives.
+func (c *wiring) named(w *wired, p Port, in inputSpec) {
+	if len(in.from) == 0 {
+		if !p.Optional && !in.broken {
+			c.f.add(in.fAt, "name a stage that writes type "+string(p.Type), "input %s of stage %s is not optional", p.Name, w.spec.id)
 		}
 		return
 	}
-	id, output, named := strings.Cut(in.from, ".")
-	from, ok := byID[id]
-	if !ok {
-		if s.stage(id) == nil {
-			f.add(in.fAt, Suggest(id, "stages", s.stageIDs()), "input %s of stage %s: there is no stage %q", p.Name, w.spec.id, id)
+	if in.list && !p.Many {
+		c.f.add(in.fAt, "", "input %s of stage %s takes one artifact, found a list", p.Name, w.spec.id)
+		return
+	}
+	for _, ref := range in.from {
+		c.reference(w, p, ref)
+	}
+}
+
+// target finds the stages that a reference means, and the output when it names one. A label may have dots in it, an output may not.
+func (c *wiring) target(text string) (members []*wired, output string, named bool) {
+	find := func(id string) []*wired {
+		if i, ok := c.place[id]; ok {
+			return c.families[i].members
 		}
+		if w := c.byID[id]; w != nil {
+			return []*wired{w}
+		}
+		return nil
+	}
+	if members = find(text); members != nil {
+		return members, "", false
+	}
+	if i := strings.LastIndexByte(text, '.'); i >= 0 {
+		return find(text[:i]), text[i+1:], true
+	}
+	return nil, "", false
+}
+
+// reference resolves one reference of an input.
+func (c *wiring) reference(w *wired, p Port, ref reference) {
+	members, output, named := c.target(ref.text)
+	if len(members) == 0 {
+		id, _, _ := strings.Cut(ref.text, ".")
+		c.f.add(ref.at, c.suggestStage(id), "input %s of stage %s: there is no stage %q", p.Name, w.spec.id, id)
+		return
+	}
+	from := members[0] // all are of one kind
+	if from.kind.Name == "" {
 		return // the stage is there, but its kind is not known; that has been reported
 	}
+	id := strings.TrimSuffix(ref.text, "."+output)
 	var fits, names []string
 	var found *Output
 	for _, o := range from.kind.Outputs {
@@ -92,23 +154,148 @@ func connectNamed(s *spec, w *wired, p Port, in inputSpec, byID map[string]*wire
 			found = &o
 		}
 	}
-	connectTo := func(o Output) {
-		w.wires = append(w.wires, wire{port: p, stage: id, output: o, at: in.fAt})
-	}
 	switch {
 	case named && found == nil:
-		f.add(in.fAt, Suggest(output, "outputs", names), "input %s of stage %s: stage %s (kind %s) has no output %q",
+		c.f.add(ref.at, Suggest(output, "outputs", names), "input %s of stage %s: stage %s (kind %s) has no output %q",
 			p.Name, w.spec.id, id, from.kind.Name, output)
 	case named && found.Type != p.Type:
-		f.add(in.fAt, fitting(from, p), "input %s of stage %s takes type %s, but %s has type %s", p.Name, w.spec.id, p.Type, in.from, found.Type)
+		c.f.add(ref.at, fitting(from, p), "input %s of stage %s takes type %s, but %s has type %s", p.Name, w.spec.id, p.Type, ref.text, found.Type)
 	case found == nil:
-		f.add(in.fAt, "", "input %s of stage %s takes type %s, which stage %s (kind %s) does not write: %s",
+		c.f.add(ref.at, "", "input %s of stage %s takes type %s, which stage %s (kind %s) does not write: %s",
 			p.Name, w.spec.id, p.Type, id, from.kind.Name, describeOutputs(from.kind.Outputs))
 	case len(fits) > 1:
-		f.add(in.fAt, "name one: "+id+"."+strings.Join(fits, ", "+id+"."), "input %s of stage %s: stage %s writes more than one output of type %s",
+		c.f.add(ref.at, "name one: "+id+"."+strings.Join(fits, ", "+id+"."), "input %s of stage %s: stage %s writes more than one output of type %s",
 			p.Name, w.spec.id, id, p.Type)
 	default:
-		connectTo(*found)
+		c.wire(w, p, members, *found, wire{at: ref.at}, !strings.Contains(id, "@"))
+	}
+}
+
+// suggestStage is the hint for a reference to a stage that is not there.
+func (c *wiring) suggestStage(id string) string {
+	if name, _, ok := strings.Cut(id, "@"); ok {
+		if i, ok := c.place[name]; ok {
+			var ids []string
+			for _, m := range c.families[i].members {
+				ids = append(ids, m.spec.id)
+			}
+			return Suggest(id, "stages", ids)
+		}
+	}
+	return Suggest(id, "stages", c.spec.stageIDs())
+}
+
+// wire connects a port with an output of the members. With match, only with those that have the same values on the axes that
+// both stages have.
+func (c *wiring) wire(w *wired, p Port, members []*wired, o Output, as wire, match bool) {
+	var fitting []*wired
+	var missing string // the axis on which none fits
+	for _, m := range members {
+		if match {
+			if other := differs(w.spec, m.spec); other != "" {
+				missing = other
+				continue
+			}
+		}
+		fitting = append(fitting, m)
+	}
+	name := members[0].spec.template.id
+	switch {
+	case len(fitting) == 0:
+		c.f.add(as.at, "its stages are "+listIDs(members), "input %s of stage %s: none of the stages that %s stands for has the same %s",
+			p.Name, w.spec.id, name, missing)
+		return
+	case len(fitting) > 1 && !p.Many:
+		live := slices.DeleteFunc(slices.Clone(fitting), func(m *wired) bool { return m.spec.left != "" })
+		if len(live) != 1 {
+			c.f.add(as.at, "name one, such as "+fitting[0].spec.id+", or give stage "+w.spec.template.id+" the same matrix",
+				"input %s of stage %s takes one artifact, and %s stands for %s", p.Name, w.spec.id, name, listIDs(fitting))
+			return
+		}
+		fitting = live
+	}
+	for _, m := range fitting {
+		w.wires = append(w.wires, wire{port: p, stage: m.spec.id, output: o, implied: as.implied, at: as.at})
+	}
+}
+
+// differs returns an axis that both stages have and on which they differ, or "". Axes that tell a stage's source apart make a
+// difference, so they count as used.
+func differs(s, from *stageSpec) string {
+	for _, b := range s.bound {
+		for _, o := range from.bound {
+			if b.axis != o.axis {
+				continue
+			}
+			s.template.used[b.axis] = true
+			if b.label != o.label {
+				return b.axis
+			}
+		}
+	}
+	return ""
+}
+
+func listIDs(members []*wired) string {
+	const most = 6
+	ids := make([]string, 0, most+1)
+	for i, m := range members {
+		if i == most {
+			ids = append(ids, fmt.Sprintf("and %d more", len(members)-most))
+			break
+		}
+		ids = append(ids, m.spec.id)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// leaveOut leaves out, too, what cannot run without a stage that is left out, and disconnects what can.
+func (c *wiring) leaveOut() {
+	for changed := true; changed; {
+		changed = false
+		for _, w := range c.all {
+			if w.spec.left != "" {
+				continue
+			}
+			for _, p := range w.kind.Inputs {
+				var gone string
+				had, kept := 0, 0
+				for _, in := range w.wires {
+					if in.port.Name != p.Name {
+						continue
+					}
+					had++
+					if c.byID[in.stage].spec.left == "" {
+						kept++
+					} else {
+						gone = in.stage
+					}
+				}
+				if had > 0 && kept == 0 && !p.Optional {
+					w.spec.left, changed = "reads "+gone+", which is left out", true
+					break
+				}
+			}
+		}
+	}
+	for _, w := range c.all {
+		w.wires = slices.DeleteFunc(w.wires, func(in wire) bool { return c.byID[in.stage].spec.left != "" })
+	}
+}
+
+// reportUnusedAxes finds axes that only make the same stage again under another name.
+func (c *wiring) reportUnusedAxes() {
+	for _, t := range c.spec.templates {
+		for _, a := range t.axes {
+			if t.used[a.name] || !c.complete {
+				continue
+			}
+			hint := "write ${" + a.name + "} where the values belong"
+			if a.name == itemAxis {
+				hint += ", or ${key} for their labels"
+			}
+			c.f.add(a.at, hint, "nothing in stage %s depends on the axis %s", t.id, a.name)
+		}
 	}
 }
 
@@ -151,13 +338,18 @@ func describeOutputs(outputs []Output) string {
 	return strings.Join(parts, ", ")
 }
 
-// connectImplied resolves an input that the document leaves out. The one earlier output that fits is meant; for an input that
-// is not optional and has no earlier one, the one later output.
-func connectImplied(w *wired, p Port, all []*wired, self int, reg *Registry, complete bool, f *findings) {
-	offers := func(stages []*wired) []source {
+// implied resolves an input that the document leaves out. The one earlier output that fits is meant; for an input that
+// is not optional and has no earlier one, the one later output. What is left out of the run counts only when nothing else fits.
+func (c *wiring) implied(w *wired, p Port) {
+	self := c.place[w.spec.template.id]
+	offers := func(families []*family, leftToo bool) []source {
 		var out []source
-		for _, from := range stages {
-			for _, o := range from.kind.Outputs {
+		for _, from := range families {
+			left := !slices.ContainsFunc(from.members, func(m *wired) bool { return m.spec.left == "" })
+			if left && !leftToo {
+				continue
+			}
+			for _, o := range from.members[0].kind.Outputs {
 				if o.Type == p.Type {
 					out = append(out, source{from, o})
 				}
@@ -165,25 +357,29 @@ func connectImplied(w *wired, p Port, all []*wired, self int, reg *Registry, com
 		}
 		return out
 	}
-	candidates := offers(all[:self])
-	if len(candidates) == 0 && !p.Optional {
-		candidates = offers(all[self+1:])
+	var candidates []source
+	for _, leftToo := range []bool{false, true} {
+		if len(candidates) == 0 && !(leftToo && p.Optional) {
+			candidates = offers(c.families[:self], leftToo)
+		}
+		if len(candidates) == 0 && !p.Optional {
+			candidates = offers(c.families[self+1:], leftToo)
+		}
 	}
 	switch len(candidates) {
 	case 0:
-		if !p.Optional && complete {
-			f.add(w.spec.at, writers(p.Type, reg), "stage %s needs type %s for its input %s, and no other stage writes it",
+		if !p.Optional && c.complete {
+			c.f.add(w.spec.at, writers(p.Type, c.registry), "stage %s needs type %s for its input %s, and no other stage writes it",
 				w.spec.id, p.Type, p.Name)
 		}
 	case 1:
-		c := candidates[0]
-		w.wires = append(w.wires, wire{port: p, stage: c.stage.spec.id, output: c.output, implied: true, at: w.spec.at})
+		c.wire(w, p, candidates[0].family.members, candidates[0].output, wire{at: w.spec.at, implied: true}, true)
 	default:
 		names := make([]string, len(candidates))
-		for i, c := range candidates {
-			names[i] = c.String()
+		for i, s := range candidates {
+			names[i] = s.String()
 		}
-		f.add(w.spec.at, "under inputs: write "+p.Name+": "+names[len(names)-1], "input %s of stage %s could be any of %s",
+		c.f.add(w.spec.at, "under inputs: write "+p.Name+": "+names[len(names)-1], "input %s of stage %s could be any of %s",
 			p.Name, w.spec.id, strings.Join(names, ", "))
 	}
 }

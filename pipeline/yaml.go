@@ -78,6 +78,9 @@ func parse(src string, f *findings) (file *ast.File) {
 		if strings.Contains(summary, `'\t'`) || strings.Contains(summary, "'\t'") {
 			summary, hint = "a tab cannot indent YAML", "use spaces"
 		}
+		if at.line > 0 && at.line <= len(f.lines) && strings.Contains(f.lines[at.line-1], "${") {
+			hint = `within {...} and [...] a reference needs quotes: "${name}"`
+		}
 		f.add(at, hint, "not valid YAML: %s", summary)
 		return nil
 	}

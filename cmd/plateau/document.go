@@ -23,14 +23,14 @@ func openDocument(arg string) (*pipeline.Document, error) {
 		if err != nil {
 			return nil, err
 		}
-		return pipeline.Load(arg, text)
+		return loader().Load(arg, text)
 	}
 	info, err := os.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
 		return nil, usagef("%s is a folder; name a document, a file such as %s", arg, filepath.Join(arg, "pipeline.yaml"))
 	case err == nil:
-		d, err := pipeline.LoadFile(arg)
+		d, err := loader().LoadFile(arg)
 		var diagnostics *pipeline.DiagnosticsError
 		if err != nil && !errors.As(err, &diagnostics) {
 			return nil, &usageError{err}
@@ -46,6 +46,14 @@ func openDocument(arg string) (*pipeline.Document, error) {
 		hint = "did you mean " + near + "? " + hint
 	}
 	return nil, usagef("there is no document %q, neither a file nor a shipped one\n  %s", arg, hint)
+}
+
+// loader reads documents, which may extend shipped ones.
+func loader() pipeline.Loader {
+	return pipeline.Loader{Names: configs.Names(), Shipped: func(name string) ([]byte, bool) {
+		text, err := configs.Read(name)
+		return text, err == nil
+	}}
 }
 
 func looksLikePath(arg string) bool {

@@ -61,15 +61,11 @@ func TestShippedDocumentsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range configs.Names() {
-		text, err := configs.Read(name)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var overrides []string
 		if name != "quickstart" { // every other one reads images that its user has to name
 			overrides = append(overrides, "data.path=images")
 		}
-		doc, err := pipeline.Load(name, text)
+		doc, err := openDocument(name)
 		if err == nil {
 			err = doc.Check(t.Context(), reg, overrides)
 		}

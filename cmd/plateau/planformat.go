@@ -42,8 +42,14 @@ func planText(p *pipeline.Plan) string {
 	for _, s := range p.Stages {
 		wide = max(wide, len(s.ID))
 	}
+	for _, s := range p.LeftOut {
+		wide = max(wide, len(s.ID))
+	}
 	for _, s := range p.Stages {
 		fmt.Fprintf(&b, "  %-8s  %-*s  %s\n", s.Action, wide, s.ID, s.Reason)
+	}
+	for _, s := range p.LeftOut {
+		fmt.Fprintf(&b, "  %-8s  %-*s  %s\n", "leave", wide, s.ID, s.Reason)
 	}
 	return b.String()
 }
@@ -85,6 +91,13 @@ type jsonPlan struct {
 	File   string          `json:"file"`
 	Seed   uint64          `json:"seed"`
 	Stages []jsonPlanStage `json:"stages"`
+	// LeftOut are stages whose condition is false.
+	LeftOut []jsonLeftOut `json:"left_out,omitempty"`
+}
+
+type jsonLeftOut struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
 }
 
 type jsonPlanStage struct {
@@ -125,6 +138,9 @@ func planJSON(p *pipeline.Plan) jsonPlan {
 			js.Outputs = append(js.Outputs, jsonPlanOutput{o.Name, o.Type, o.File})
 		}
 		out.Stages = append(out.Stages, js)
+	}
+	for _, s := range p.LeftOut {
+		out.LeftOut = append(out.LeftOut, jsonLeftOut(s))
 	}
 	return out
 }

@@ -21,7 +21,7 @@ type documentFlags struct {
 }
 
 func (f *documentFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, seed=N or name=TEXT; may be repeated")
+	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, variables.NAME=VALUE, seed=N or name=TEXT; may be repeated")
 }
 
 func (f *documentFlags) addForce(cmd *cobra.Command) {

@@ -17,9 +17,9 @@ import (
 	"github.com/plateau-nas/plateau/pipeline/seed"
 )
 
-// Registry returns a registry of the toy kinds: numbers -> sum, mean -> report, and fail.
+// Registry returns a registry of the toy kinds: numbers -> sum, mean -> report, gather, and fail.
 func Registry() (*pipeline.Registry, error) {
-	return pipeline.NewRegistry(Numbers(), Sum(), Mean(), Report(), Fail())
+	return pipeline.NewRegistry(Numbers(), Sum(), Mean(), Report(), Gather(), Fail())
 }
 
 // NumbersSettings are the settings of the kind numbers.
@@ -198,6 +198,36 @@ func (s *ReportSettings) Run(_ context.Context, job *pipeline.Job) error {
 		return err
 	}
 	return os.WriteFile(job.Output("page"), []byte(s.Title+"\n"+string(total)), 0o666)
+}
+
+// GatherSettings are the settings of the kind gather.
+type GatherSettings struct{}
+
+// Gather writes down where each of many totals comes from, and what it is.
+func Gather() pipeline.Kind {
+	return pipeline.Kind{
+		Name: "gather", Version: 1, Doc: "Lists results.",
+		Inputs:  []pipeline.Port{{Name: "totals", Type: "total", Many: true, Doc: "Results."}},
+		Outputs: []pipeline.Output{{Name: "table", Type: "table", File: "table.txt", Doc: "One result a line."}},
+		New:     func() pipeline.Stage { return &GatherSettings{} },
+	}
+}
+
+// Run implements pipeline.Stage.
+func (s *GatherSettings) Run(_ context.Context, job *pipeline.Job) error {
+	var b strings.Builder
+	for _, a := range job.List("totals") {
+		total, err := os.ReadFile(a.Path)
+		if err != nil {
+			return err
+		}
+		b.WriteString(a.Stage)
+		for _, l := range a.Labels {
+			b.WriteString(" " + l.Axis + "=" + l.Value)
+		}
+		b.WriteString(": " + string(total))
+	}
+	return os.WriteFile(job.Output("table"), []byte(b.String()), 0o666)
 }
 
 // FailSettings are the settings of the kind fail.

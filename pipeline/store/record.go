@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -27,7 +28,7 @@ type Record struct {
 	Version     int               `json:"version"`
 	Settings    json.RawMessage   `json:"settings"` // canonical: only what can change results
 	Seed        uint64            `json:"seed,string"`
-	Inputs      []Input           `json:"inputs,omitempty"`      // by port name, sorted
+	Inputs      []Input           `json:"inputs,omitempty"`      // by port name, sorted; those of one port in their order
 	Fingerprint map[string]string `json:"fingerprint,omitempty"` // what the kind said of the world outside the document
 
 	Outputs  []Output      `json:"outputs"`
@@ -45,6 +46,20 @@ type Input struct {
 	Output string `json:"output"`
 	Type   string `json:"type"`
 	Digest string `json:"digest"`
+	// Labels tell which variant of a stage it comes from; empty for a stage that stands for itself only.
+	Labels []Label `json:"labels,omitempty"`
+}
+
+// Label says what a variant of a stage has on one axis of a document's matrix.
+type Label struct {
+	Axis  string `json:"axis"`
+	Value string `json:"value"`
+}
+
+// Equal says whether both are the same artifact of the same origin.
+func (in Input) Equal(o Input) bool {
+	return in.Port == o.Port && in.Stage == o.Stage && in.Kind == o.Kind && in.Output == o.Output && in.Type == o.Type &&
+		in.Digest == o.Digest && slices.Equal(in.Labels, o.Labels)
 }
 
 // Output is an artifact that a stage wrote.
