@@ -76,11 +76,40 @@ func parseRoot(src string, f *findings) *node {
 
 const documentForm = "write name:, seed: and stages:; `plateau configs show quickstart` prints an example"
 
-// The keys of a document and of a stage.
+// key is a fixed key of documents: what it is called, and what it means, in one sentence.
+type key struct {
+	name, doc string
+}
+
+// The keys of a document and of a stage; see also Schema.
 var (
-	documentKeys = []string{"name", "description", "extends", "seed", "variables", "stages"}
-	stageKeys    = []string{"kind", "description", "foreach", "matrix", "when", "seed", "inputs", "settings"}
+	documentDecl = []key{
+		{"name", "Names the run and its folder, runs/NAME; the file's name when it is left out."},
+		{"description", "What the pipeline is for."},
+		{"extends", "A shipped document or a file which this one is merged over."},
+		{"seed", "Every random stream of the run comes from it."},
+		{"variables", "Values for ${name} anywhere in the stages."},
+		{"stages", "The stages, by id."},
+	}
+	stageDecl = []key{
+		{"kind", "What the stage does."},
+		{"description", "What the stage is for."},
+		{"foreach", "Values, each of which makes a stage of its own; they are ${item} in the stage."},
+		{"matrix", "Axes with values; each combination makes a stage of its own."},
+		{"when", "A condition; when it is false the stage is left out."},
+		{"seed", "The seed of this stage, in place of the document's."},
+		{"inputs", "The outputs that the stage reads, by port: STAGE or STAGE.OUTPUT. What is left out is found by its type."},
+		{"settings", "The settings of the stage's kind; those left out keep their defaults."},
+	}
 )
+
+func keyNames(keys []key) []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return names
+}
 
 // schemaKey is where editors find the schema of a document. It means nothing here.
 const schemaKey = "$schema"
@@ -155,7 +184,7 @@ func readSpec(root *node, file string, f *findings) *spec {
 		case schemaKey, "variables":
 		case "extends": // taken care of by Load
 		default:
-			f.add(p.at, Suggest(p.key, "keys", documentKeys), "a document has no key %q", p.key)
+			f.add(p.at, Suggest(p.key, "keys", keyNames(documentDecl)), "a document has no key %q", p.key)
 		}
 	}
 	if s.name != "" && !validName(s.name) {
@@ -269,7 +298,7 @@ func readStage(id string, sp pair, sc *scope, f *findings) *stageSpec {
 // reportUnknown reports the stage's unknown keys. settings are the names that its kind knows.
 func (s *stageSpec) reportUnknown(settings []string, f *findings) {
 	for _, p := range s.unknown {
-		hint := Suggest(p.key, "keys", stageKeys)
+		hint := Suggest(p.key, "keys", keyNames(stageDecl))
 		if slices.Contains(settings, p.key) {
 			hint = "it is a setting: write it under settings:"
 		}
