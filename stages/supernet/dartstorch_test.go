@@ -14,7 +14,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-// noise is the function of the same name in generate_darts.py.
+// noise is the function of the same name in testdata/generate_darts.py.
 func noise(seed, count int) []float32 {
 	out := make([]float32, count)
 	for i := range out {
@@ -54,9 +54,10 @@ func noisy(ix *params.Index) []float32 {
 	return flat
 }
 
-func fixture(t *testing.T) func(name string) []float32 {
+// fixture reads what a script of testdata has written.
+func fixture(t *testing.T, name string) func(name string) []float32 {
 	t.Helper()
-	file, err := safetensors.Read("testdata/darts.safetensors")
+	file, err := safetensors.Read("testdata/" + name + ".safetensors")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func gradientsClose(t *testing.T, ix *params.Index, got, want []float32) {
 
 // A training step of the supernet has PyTorch's loss, gradient of alpha and of every weight, and 20 steps stay together.
 func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
-	rt, want := runtimetest.Open(t), fixture(t)
+	rt, want := runtimetest.Open(t), fixture(t, "darts")
 	sn, err := supernet.NewDARTS(supernet.DARTSMacro{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 16, 16}})
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +154,7 @@ func crossEntropy(logits []float32, labels []int64) float32 {
 // A training step of a stand-alone network with auxiliary head and drop path has PyTorch's losses, gradients and running
 // statistics.
 func TestGenotypeNetworkAgreesWithPyTorch(t *testing.T) {
-	rt, want := runtimetest.Open(t), fixture(t)
+	rt, want := runtimetest.Open(t), fixture(t, "darts")
 	net := supernet.GenotypeNetwork{
 		Genotype: genotype(t, "DARTS_V2"),
 		Macro:    supernet.DARTSMacro{Channels: 2, Layers: 3, Classes: 10, Image: [3]int{3, 32, 32}},
