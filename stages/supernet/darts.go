@@ -57,7 +57,7 @@ func (sn *DARTSSupernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, e
 	}
 	m, err := g.Model(graph.ModelOptions{Doc: doc, Metadata: map[string]string{
 		"plateau.space":      "darts",
-		"plateau.macro":      compactJSON(sn.Macro),
+		"plateau.macro":      compactJSON(sn.Macro.macro()),
 		"plateau.operations": compactJSON(space.DARTSOperations()),
 		"plateau.edges":      compactJSON(edges),
 		"plateau.inputs":     describe(g.Inputs()),

@@ -173,7 +173,7 @@ func (n GenotypeNetwork) finish(g *graph.Graph, o graph.ModelOptions) (*onnx.Mod
 	o.Metadata = map[string]string{
 		"plateau.space":        "darts",
 		"plateau.architecture": n.Genotype.String(),
-		"plateau.macro":        compactJSON(n.Macro),
+		"plateau.macro":        compactJSON(n.Macro.macro()),
 		"plateau.inputs":       describe(g.Inputs()),
 		"plateau.outputs":      describe(g.Outputs()),
 	}

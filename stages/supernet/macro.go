@@ -5,16 +5,58 @@ import (
 	"fmt"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/space"
 )
 
 // Macro is the skeleton of NAS-Bench-201 (Dong and Yang, ICLR 2020): a 3x3 convolution to Channels; three stages of Cells
 // equal cells at Channels, 2*Channels and 4*Channels; a residual block of stride 2 between them; batch normalization, ReLU,
-// global average pool and a linear layer.
+// global average pool and a linear layer. For the DARTS space it stands for a DARTSMacro.
 type Macro struct {
 	Channels int    `json:"channels"` // channels of the first stage; the benchmark uses 16
-	Cells    int    `json:"cells"`    // cells a stage; the benchmark uses 5
+	Cells    int    `json:"cells"`    // cells a stage, the benchmark uses 5; in the DARTS space cells in all, its layers
 	Classes  int    `json:"classes"`
-	Image    [3]int `json:"image"` // channels, height, width of the input
+	Image    [3]int `json:"image"`          // channels, height, width of the input
+	Stem     Stem   `json:"stem,omitempty"` // only the DARTS space has a choice
+}
+
+// CheckFor is Check for the networks of a space. A mistake in Stem is a *pipeline.SettingError too.
+func (m Macro) CheckFor(s *space.Space) error {
+	if !s.Pairs {
+		err := m.Check()
+		if m.Stem != "" {
+			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("the space %s has one stem only; leave the setting out", s.Name)})
+		}
+		return err
+	}
+	var errs []error
+	for _, err := range flatten(m.DARTS().Check()) {
+		if se := new(pipeline.SettingError); errors.As(err, &se) && se.Path == "layers" {
+			err = &pipeline.SettingError{Path: "cells", Err: fmt.Errorf("%d cells; at least 1 is needed", m.Cells)}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// flatten returns the errors that errors.Join has joined.
+func flatten(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// DARTS returns the skeleton of the DARTS space that m stands for.
+func (m Macro) DARTS() DARTSMacro {
+	return DARTSMacro{Channels: m.Channels, Layers: m.Cells, Classes: m.Classes, Image: m.Image, Stem: m.Stem}
+}
+
+// macro is the opposite of Macro.DARTS.
+func (m DARTSMacro) macro() Macro {
+	return Macro{Channels: m.Channels, Cells: m.Layers, Classes: m.Classes, Image: m.Image, Stem: m.Stem}
 }
 
 // Check reports whether a network can be built on the skeleton, and all that is wrong with it. Errors about settings are

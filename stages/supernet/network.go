@@ -15,7 +15,8 @@ import (
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
-// Network is one architecture in a macro skeleton: a stand-alone network with affine normalization.
+// Network is one architecture in a macro skeleton: a stand-alone network with affine normalization. In the DARTS space it
+// is the GenotypeNetwork of the architecture.
 type Network struct {
 	Space        string `json:"space"`
 	Architecture string `json:"architecture"`
@@ -32,15 +33,32 @@ func (n Network) resolve() (*space.Space, space.Architecture, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := n.Macro.Check(); err != nil {
+	if err := n.Macro.CheckFor(s); err != nil {
 		return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
 	}
 	return s, a, nil
 }
 
+// genotype returns the network as one of a genotype, if it is in the DARTS space.
+func (n Network) genotype() (g GenotypeNetwork, ok bool, err error) {
+	s, a, err := n.resolve()
+	if err != nil || !s.Pairs {
+		return g, false, err
+	}
+	g.Macro = n.Macro.DARTS()
+	g.Genotype, err = space.GenotypeOf(a)
+	return g, err == nil, err
+}
+
 // Indexes returns the parameters of the network and its running statistics, in the order of their flat vectors. The
 // total of the first is the number of trainable parameters.
 func (n Network) Indexes() (parameters, running *params.Index, err error) {
+	if g, ok, err := n.genotype(); ok || err != nil {
+		if err != nil {
+			return nil, nil, err
+		}
+		return g.Indexes(false)
+	}
 	s, a, err := n.resolve()
 	if err != nil {
 		return nil, nil, err
@@ -64,6 +82,12 @@ func (n Network) Indexes() (parameters, running *params.Index, err error) {
 
 // TrainStep returns one step of SGD on the network's weights, which also moves the running statistics.
 func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
+	if g, ok, err := n.genotype(); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return g.TrainStep(GenotypeTraining{Training: t})
+	}
 	if err := t.Validate(""); err != nil {
 		return nil, err
 	}
@@ -110,6 +134,12 @@ func (l *layers) average(g *graph.Graph, running *graph.Value) *graph.Value {
 // Forward returns the network with the statistics of the batch and its weights as an input: images and params give
 // logits. It is what a supernet computes when it is given this architecture.
 func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
+	if g, ok, err := n.genotype(); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return g.Forward(batch)
+	}
 	s, a, err := n.resolve()
 	if err != nil {
 		return nil, err
@@ -128,6 +158,12 @@ func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
 // Inference returns the network in its form for use: normalization by running statistics, weights inside the model, any
 // batch size. parameters and running are flat vectors in the order of Indexes. The input is normalized images.
 func (n Network) Inference(parameters, running []float32) (*onnx.ModelProto, error) {
+	if g, ok, err := n.genotype(); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return g.Inference(parameters, running)
+	}
 	s, a, err := n.resolve()
 	if err != nil {
 		return nil, err

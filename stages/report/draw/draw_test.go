@@ -29,6 +29,46 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestTextOfAGenotype(t *testing.T) {
+	s := space.DARTS()
+	a, err := s.Parse("DARTS_V2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `normal cell
+in0   in1   2     3     4     5
+├─────│────▶●                     sep_conv_3x3
+│     ├────▶●                     sep_conv_3x3
+├─────│─────│────▶●               sep_conv_3x3
+│     ├─────│────▶●               sep_conv_3x3
+├─────│─────│──────────▶●         skip_connect
+│     └─────│──────────▶●         sep_conv_3x3
+└───────────│────────────────▶●   skip_connect
+            └────────────────▶●   dil_conv_3x3
+
+reduce cell
+in0   in1   2     3     4     5
+├─────│────▶●                     max_pool_3x3
+│     ├────▶●                     max_pool_3x3
+│     ├─────│────▶●               max_pool_3x3
+│     │     ├────▶●               skip_connect
+└─────│─────│──────────▶●         max_pool_3x3
+      │     ├──────────▶●         skip_connect
+      └─────│────────────────▶●   max_pool_3x3
+            └────────────────▶●   skip_connect
+`
+	got := draw.Text(s, a)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("drawing differs (-want +got):\n%s\n%s", diff, got)
+	}
+	svg := draw.SVG(s, a)
+	for what, n := range map[string]int{"<circle": 12, "<rect": 16, "normal cell": 1, "reduce cell": 1, "dil 3×3": 1, "max 3×3": 5, "skip</text>": 5, "sep 3×3": 5} {
+		if got := strings.Count(svg, what); got != n {
+			t.Errorf("%q comes %d times, want %d", what, got, n)
+		}
+	}
+}
+
 func TestNothingIsDrawnOfWhatIsNoArchitecture(t *testing.T) {
 	s := space.NASBench201()
 	for _, a := range []space.Architecture{nil, {1, 2, 3}, {0, 0, 0, 0, 0, 5}} {

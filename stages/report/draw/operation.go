@@ -16,6 +16,16 @@ func Label(operation string) string {
 		return "conv 3×3"
 	case "avg_pool_3x3":
 		return "avg 3×3"
+	case "max_pool_3x3":
+		return "max 3×3"
+	case "sep_conv_3x3":
+		return "sep 3×3"
+	case "sep_conv_5x5":
+		return "sep 5×5"
+	case "dil_conv_3x3":
+		return "dil 3×3"
+	case "dil_conv_5x5":
+		return "dil 5×5"
 	}
 	return strings.ReplaceAll(operation, "_", " ")
 }
@@ -26,6 +36,14 @@ func Color(operation string) string {
 	switch {
 	case operation == "none":
 		return "#6b7280"
+	case operation == "max_pool_3x3":
+		return "#a21caf"
+	case operation == "sep_conv_5x5":
+		return "#4338ca"
+	case strings.HasPrefix(operation, "dil_conv_3"):
+		return "#0f766e"
+	case strings.HasPrefix(operation, "dil_conv_5"):
+		return "#15803d"
 	case operation == "skip_connect":
 		return "#b45309"
 	case strings.Contains(operation, "pool"):
@@ -36,15 +54,4 @@ func Color(operation string) string {
 		return "#2563eb"
 	}
 	return "#be185d"
-}
-
-// nodeName returns what a node is called in a drawing.
-func nodeName(node, nodes int) string {
-	switch node {
-	case 0:
-		return "in"
-	case nodes - 1:
-		return "out"
-	}
-	return string(rune('0' + node%10))
 }

@@ -18,40 +18,55 @@ const (
 	rise       = 76.0 // how far an arc stands off for each node that it passes over
 	fontSize   = 14.5
 	pillHeight = 25.0
+	cellGap    = 28.0
 )
 
 // SVG returns a drawing of an architecture as an <svg> element: nodes in a row, edges between neighbors straight, longer ones
 // as arcs above (from even nodes) and below (from odd ones), each in the color of its operation and labeled with it. An edge
-// without an operation is dashed. The element needs no style sheet or font, scales with its width, takes the color of
-// the text around it for the nodes, and has a title for screen readers. It returns "" for what is no architecture of
-// the space.
+// without an operation is dashed. Several cells stand below each other under their names. The element needs no style sheet or
+// font, scales with its width, takes the color of the text around it for the nodes, and has a title for screen readers. It
+// returns "" for what is no architecture of the space.
 func SVG(s *space.Space, a space.Architecture) string {
 	if s.Check(a) != nil {
 		return ""
 	}
-	above, below := extent(s)
-	axis := margin + above
-	width, height := 2*(margin+nodeRadius)+nodeGap*float64(s.Nodes-1), axis+below+margin
 	var edges, labels, nodes strings.Builder
-	for e, edge := range s.Edges {
-		drawEdge(&edges, &labels, edge, axis, s.Operations[a[e]])
+	y := margin
+	for i, c := range cellsOf(s, a) {
+		if c.name != "" {
+			if i > 0 {
+				y += cellGap
+			}
+			fmt.Fprintf(&nodes, `<text x="%s" y="%s" fill="currentColor" text-anchor="start">%s cell</text>`, f(margin), f(y+fontSize), html.EscapeString(c.name))
+			y += 2 * fontSize
+		}
+		above, below := c.extent()
+		axis := y + above
+		for e, edge := range c.edges {
+			drawEdge(&edges, &labels, edge, axis, c.operations[e])
+		}
+		for n, name := range c.nodes {
+			x := nodeX(n)
+			fmt.Fprintf(&nodes, `<circle cx="%s" cy="%s" r="%s" fill="currentColor" fill-opacity=".07" stroke="currentColor" stroke-width="1.75"/>`, f(x), f(axis), f(nodeRadius))
+			fmt.Fprintf(&nodes, `<text x="%s" y="%s" fill="currentColor">%s</text>`, f(x), f(axis+fontSize*0.35), name)
+		}
+		y = axis + below
 	}
-	for n := range s.Nodes {
-		x := nodeX(n)
-		fmt.Fprintf(&nodes, `<circle cx="%s" cy="%s" r="%s" fill="currentColor" fill-opacity=".07" stroke="currentColor" stroke-width="1.75"/>`, f(x), f(axis), f(nodeRadius))
-		fmt.Fprintf(&nodes, `<text x="%s" y="%s" fill="currentColor">%s</text>`, f(x), f(axis+fontSize*0.35), nodeName(n, s.Nodes))
+	width, height := 2*(margin+nodeRadius)+nodeGap*float64(s.Nodes-1), y+margin
+	text, what := html.EscapeString(s.Format(a)), "Cell"
+	if len(s.Cells) > 1 {
+		what = "Cells"
 	}
-	text := html.EscapeString(s.Format(a))
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-label="Cell %s" font-family="system-ui,sans-serif" font-size="%s" font-weight="600" text-anchor="middle"><title>%s</title>%s%s%s</svg>`,
-		f(width), f(height), text, f(fontSize), text, edges.String(), nodes.String(), labels.String())
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-label="%s %s" font-family="system-ui,sans-serif" font-size="%s" font-weight="600" text-anchor="middle"><title>%s</title>%s%s%s</svg>`,
+		f(width), f(height), what, text, f(fontSize), text, edges.String(), nodes.String(), labels.String())
 }
 
 func nodeX(n int) float64 { return margin + nodeRadius + nodeGap*float64(n) }
 
 // extent returns how far the drawing reaches above and below the row of nodes.
-func extent(s *space.Space) (above, below float64) {
+func (c cell) extent() (above, below float64) {
 	above, below = nodeRadius, nodeRadius
-	for _, edge := range s.Edges {
+	for _, edge := range c.edges {
 		if h := apex(edge) + pillHeight/2; edge.From%2 == 0 {
 			above = max(above, h)
 		} else {

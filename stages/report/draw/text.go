@@ -21,23 +21,39 @@ const lane = 6
 //	      └─────│────▶●   nor_conv_3x3
 //	            └────▶●   avg_pool_3x3
 //
+// Of a space with several cells all are drawn, each under its name, with the edges that its nodes keep; the output of such a cell
+// is the concatenation of its nodes.
+//
 // It returns "" for what is no architecture of the space.
 func Text(s *space.Space, a space.Architecture) string {
 	if s.Check(a) != nil {
 		return ""
 	}
 	var b strings.Builder
-	header := []rune(strings.Repeat(" ", lane*s.Nodes))
-	for n := range s.Nodes {
-		copy(header[lane*n:], []rune(nodeName(n, s.Nodes)))
+	for i, c := range cellsOf(s, a) {
+		if c.name != "" {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(c.name + " cell\n")
+		}
+		c.text(&b)
+	}
+	return b.String()
+}
+
+func (c cell) text(b *strings.Builder) {
+	header := []rune(strings.Repeat(" ", lane*len(c.nodes)))
+	for n, name := range c.nodes {
+		copy(header[lane*n:], []rune(name))
 	}
 	b.WriteString(strings.TrimRight(string(header), " "))
 	b.WriteByte('\n')
-	for e, edge := range s.Edges {
-		operation := s.Operations[a[e]]
-		line := []rune(strings.Repeat(" ", lane*(s.Nodes-1)+1))
-		for n := range s.Nodes {
-			if first, last := span(s, n); first <= e && e <= last {
+	for e, edge := range c.edges {
+		operation := c.operations[e]
+		line := []rune(strings.Repeat(" ", lane*(len(c.nodes)-1)+1))
+		for n := range c.nodes {
+			if first, last := c.span(n); first <= e && e <= last {
 				line[lane*n] = '│'
 			}
 		}
@@ -51,7 +67,7 @@ func Text(s *space.Space, a space.Architecture) string {
 			}
 		}
 		line[lane*edge.From] = '├'
-		if _, last := span(s, edge.From); last == e {
+		if _, last := c.span(edge.From); last == e {
 			line[lane*edge.From] = '└'
 		}
 		line[lane*edge.To-1] = end
@@ -61,17 +77,16 @@ func Text(s *space.Space, a space.Architecture) string {
 		b.WriteString(string(line))
 		b.WriteString("   " + operation + "\n")
 	}
-	return b.String()
 }
 
 // span returns the first and the last line on which a node's column is drawn: from where something first reaches it, for
-// the input from the top, to where it is last read or reached.
-func span(s *space.Space, node int) (first, last int) {
-	first, last = len(s.Edges), -1
-	if node == 0 {
+// an input from the top, to where it is last read or reached.
+func (c cell) span(node int) (first, last int) {
+	first, last = len(c.edges), -1
+	if strings.HasPrefix(c.nodes[node], "in") {
 		first = 0
 	}
-	for e, edge := range s.Edges {
+	for e, edge := range c.edges {
 		if edge.To == node {
 			first, last = min(first, e), max(last, e)
 		}
