@@ -1,0 +1,112 @@
+package sampling
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
+)
+
+// The algorithms.
+const (
+	Random    = "random"    // uniform draws
+	Evolution = "evolution" // regularized evolution (Real, Aggarwal, Huang and Le, AAAI 2019)
+	Local     = "local"     // hill climbing over all neighbors at distance 1 with restarts (White, Nolen and Savani, UAI 2021)
+	Halving   = "halving"   // successive halving over training budgets (Jamieson and Talwalkar, AISTATS 2016)
+)
+
+// Algorithms returns the names of all algorithms.
+func Algorithms() []string { return []string{Random, Evolution, Local, Halving} }
+
+// The neighbor policies.
+const (
+	All     = "all"     // every neighbor of every candidate is evaluated
+	Sampled = "sampled" // so many drawn neighbors of every candidate
+	Staged  = "staged"  // candidates are evaluated alone, and only the top share of them gets a neighborhood
+	Shared  = "shared"  // whatever is known within the radius is aggregated, and no neighbor is evaluated for it, or few
+)
+
+// Policies returns the names of all neighbor policies.
+func Policies() []string { return []string{All, Sampled, Staged, Shared} }
+
+// Settings say how to search.
+type Settings struct {
+	Algorithm    string                `yaml:"algorithm" enum:"random,evolution,local,halving" doc:"random, evolution (regularized), local (hill climbing with restarts) or halving (successive halving over training budgets)."`
+	Budget       int                   `yaml:"budget" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
+	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood whose scores are aggregated; radius 0 is the plain search."`
+	Policy       string                `yaml:"policy" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates) or shared (none but neighborhood.samples; every score known within the radius counts)."`
+	Share        float64               `yaml:"share" doc:"For staged: the share of the candidates, best own score first, that get a neighborhood."`
+	After        float64               `yaml:"after" doc:"For staged: the share of the budget that is spent before the first neighborhood."`
+	Prior        float64               `yaml:"prior" doc:"For shared: the weight, in scores, of the mean of all known scores in every aggregate, so that a few lucky scores do not decide; 0 leaves it out."`
+	Population   int                   `yaml:"population" doc:"For evolution: the architectures alive."`
+	Tournament   int                   `yaml:"tournament" doc:"For evolution: how many are drawn, the best of which is mutated."`
+	Candidates   int                   `yaml:"candidates" doc:"For halving: the candidates that a bracket begins with at the lowest training budget."`
+	Keep         float64               `yaml:"keep" doc:"For halving: the share that climbs to the next training budget."`
+}
+
+// DefaultSettings returns random search with 250 evaluations on the mean over sampled neighbors, and for the other
+// algorithms the parameters of their papers.
+func DefaultSettings() Settings {
+	n := neighborhood.DefaultSettings()
+	n.Samples = 4
+	return Settings{
+		Algorithm: Random, Budget: 250, Neighborhood: n, Policy: Sampled,
+		Share: 0.05, After: 0.5, Population: 50, Tournament: 10, Candidates: 27, Keep: 1.0 / 3,
+	}
+}
+
+// Validate reports every mistake, each as a *pipeline.SettingError with a path relative to the settings.
+func (st Settings) Validate() error { return st.ValidateUnder("") }
+
+// ValidateUnder is Validate with paths below the setting that holds these settings.
+func (st Settings) ValidateUnder(path string) error {
+	var errs []error
+	at := func(setting string) string { return strings.TrimPrefix(path+"."+setting, ".") }
+	check := func(ok bool, setting, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: at(setting), Err: fmt.Errorf(format, args...)})
+		}
+	}
+	if !slices.Contains(Algorithms(), st.Algorithm) {
+		errs = append(errs, pipeline.UnknownValue(at("algorithm"), st.Algorithm, Algorithms()))
+	}
+	if !slices.Contains(Policies(), st.Policy) {
+		errs = append(errs, pipeline.UnknownValue(at("policy"), st.Policy, Policies()))
+	}
+	errs = append(errs, st.Neighborhood.ValidateUnder(at("neighborhood")))
+	check(st.Budget >= 1, "budget", "%d evaluations; at least 1 is needed", st.Budget)
+	if st.Neighborhood.Radius > 0 {
+		switch st.Policy {
+		case All:
+			check(st.Neighborhood.Samples == 0, "policy", "%s takes every neighbor, but neighborhood.samples is %d; set that to 0, or use %s", All, st.Neighborhood.Samples, Sampled)
+		case Sampled:
+			check(st.Neighborhood.Samples > 0, "neighborhood.samples", "the policy %s needs the number of neighbors to draw", Sampled)
+		case Staged:
+			check(st.Share > 0 && st.Share <= 1, "share", "%v is not above 0 and at most 1", st.Share)
+			check(st.After >= 0 && st.After < 1, "after", "%v is not at least 0 and below 1", st.After)
+			check(st.Algorithm != Halving, "policy", "%s is staged already, by training budgets; use %s, %s or %s", Halving, All, Sampled, Shared)
+		case Shared:
+			check(st.Prior >= 0 && st.Prior < 1e9, "prior", "%v is not a number of scores", st.Prior)
+		}
+	}
+	switch st.Algorithm {
+	case Evolution:
+		check(st.Population >= 2, "population", "%d architectures; at least 2 are needed", st.Population)
+		check(st.Tournament >= 1, "tournament", "%d architectures are drawn; at least 1 is needed", st.Tournament)
+	case Halving:
+		check(st.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", st.Candidates)
+		check(st.Keep > 0 && st.Keep < 1, "keep", "%v is not above 0 and below 1", st.Keep)
+	}
+	return errors.Join(errs...)
+}
+
+// Name returns what the search calls itself in results: "random", and with a neighborhood "na_random" and the policy.
+func (st Settings) Name() string {
+	if st.Neighborhood.Radius == 0 {
+		return st.Algorithm
+	}
+	return "na_" + st.Algorithm + "_" + st.Policy
+}
