@@ -11,6 +11,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/supernet"
+	"github.com/plateau-nas/plateau/stages/table"
 	"github.com/plateau-nas/plateau/stages/train"
 )
 
@@ -26,5 +27,6 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		export.Kind(open),
 		evaluate.Kind(open),
 		report.Kind(),
+		table.Kind(),
 	)
 }
