@@ -1,0 +1,50 @@
+"""Writes reference.json: what scipy says of the numbers in it.
+
+Run with:  python3 generate.py  (numpy and scipy; scipy 1.10 or later)
+"""
+
+import json
+import random
+
+import scipy
+from scipy import stats
+
+
+def wilcoxon(x, y, method):
+    r = stats.wilcoxon(x, y, zero_method="wilcox", correction=False, method=method)
+    return {"statistic": float(r.statistic), "p": float(r.pvalue)}
+
+
+def case(name, x, y, method):
+    out = {"name": name, "x": x, "y": y, "exact": method == "exact"}
+    out["wilcoxon"] = wilcoxon(x, y, method)
+    out["spearman"] = float(stats.spearmanr(x, y).statistic)
+    out["kendall"] = float(stats.kendalltau(x, y).statistic)
+    out["pearson"] = float(stats.pearsonr(x, y).statistic)
+    u = float(stats.mannwhitneyu(x, y).statistic)
+    out["cliff"] = 2 * u / (len(x) * len(y)) - 1
+    return out
+
+
+rng = random.Random(1)
+cases = []
+for n in (5, 12, 30, 50):
+    x = [round(rng.gauss(70, 2), 6) for _ in range(n)]
+    y = [round(v - 0.4 + rng.gauss(0, 1.5), 6) for v in x]
+    cases.append(case(f"{n} pairs without ties", x, y, "exact"))
+for n in (9, 40, 200, 500):
+    x = [float(rng.randint(60, 72)) for _ in range(n)]
+    y = [float(rng.randint(59, 72)) for _ in range(n)]
+    cases.append(case(f"{n} pairs with ties and zeros", x, y, "approx"))
+x = [round(rng.gauss(70, 2), 6) for _ in range(80)]
+y = [round(v - 1.5 + rng.gauss(0, 1.5), 6) for v in x]
+cases.append(case("80 pairs without ties", x, y, "approx"))
+
+# Darwin (1876), the usual example: heights of cross- and self-fertilized plants; p is 0.0413.
+cross = [23.5, 12.0, 21.0, 22.0, 19.125, 21.5, 22.125, 20.375, 18.25, 21.625, 23.25, 21.0, 22.125, 23.0, 12.0]
+own = [17.375, 20.375, 20.0, 20.0, 18.375, 18.625, 18.625, 15.25, 16.5, 18.0, 16.25, 18.0, 12.75, 15.5, 18.0]
+cases.append(case("Darwin's plants", cross, own, "exact"))
+
+with open("reference.json", "w") as f:
+    json.dump({"scipy": scipy.__version__, "cases": cases}, f, indent=1)
+    f.write("\n")
