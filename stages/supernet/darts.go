@@ -2,91 +2,114 @@ package supernet
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/plateau-nas/plateau/exporter/graph"
-	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
-// DARTSSupernet is the weight-sharing supernet of the DARTS space in a skeleton. The normalization of the cells has no
-// parameters, that of the stem has; all use the statistics of the batch (quark0/darts, cnn/model_search.py).
-type DARTSSupernet struct {
-	Macro DARTSMacro
-	Index *params.Index // the shared weights
-}
-
-// NewDARTS returns the supernet of the DARTS space in a skeleton.
-func NewDARTS(m DARTSMacro) (*DARTSSupernet, error) {
+// NewDARTS returns the supernet of the DARTS space in a skeleton. It is New with the skeleton as the space's own.
+func NewDARTS(m DARTSMacro) (*Supernet, error) {
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("supernet of darts: %w", err)
 	}
-	ix, err := params.Collect(func(g *graph.Graph, b params.Binder) {
-		l := &layers{params: b}
-		l.darts(m.images(g, 2), m, false, l.relaxedDARTSCell(g.Input(Probabilities, graph.Float32, dartsAlphaShape(), "")))
-	})
-	if err != nil {
-		return nil, fmt.Errorf("supernet of darts: %w", err)
-	}
-	return &DARTSSupernet{Macro: m, Index: ix}, nil
+	return New(space.DARTS(), m.macro())
 }
-
-// dartsAlphaShape is the shape of alpha: a matrix [edges, operations] for normal and one for reduction cells.
-func dartsAlphaShape() []int { return []int{2, space.DARTSEdges, len(space.DARTSOperations())} }
 
 func (m DARTSMacro) images(g *graph.Graph, batch int) *graph.Value {
 	return inputImages(g, batch, Macro{Image: m.Image})
 }
 
-// start opens a graph with the inputs that all have, and returns the logits.
-func (sn *DARTSSupernet) start(name string, batch int) (g *graph.Graph, flat *params.Flat, vector, alpha, logits *graph.Value) {
-	g = graph.New(name)
-	x := sn.Macro.images(g, batch)
-	alpha = g.Input(Alpha, graph.Float32, dartsAlphaShape(), "Architecture parameters of normal, then of reduction cells; their softmax on each edge weighs the operations.")
-	vector = g.Input(Params, graph.Float32, []int{sn.Index.Total()}, "All shared weights, in the order of parameters.json.")
-	flat = params.NewFlat(sn.Index, vector)
-	l := &layers{params: flat}
-	logits, _ = l.darts(x, sn.Macro, false, l.relaxedDARTSCell(graph.Softmax(alpha, 2)))
-	return g, flat, vector, alpha, logits
+// pathDARTSCell computes on each edge only the operation that choices [2 * edges] names, those of normal cells first. An
+// edge on which that is "none" costs nothing, so a genotype costs what its own operations cost.
+//
+// The weights are those of relaxedDARTSCell, which keeps them for all edges that leave a state in one parameter; index
+// tells which there are.
+func (l *layers) pathDARTSCell(index *params.Index, choices *graph.Value) func(p place, s0, s1 *graph.Value) *graph.Value {
+	g := choices.Graph()
+	return func(p place, s0, s1 *graph.Value) *graph.Value {
+		states := l.preprocess(p, s0, s1, false)
+		first := 0
+		if p.reduce {
+			first = space.DARTSEdges
+		}
+		shares := map[int]*shares{} // of the edges that leave a state
+		var terms []*graph.Value
+		edges := space.DARTSCellEdges()
+		for e, edge := range edges {
+			if shares[edge.From] == nil {
+				shares[edge.From] = l.shares(g, index, edge.From)
+			}
+			choice := graph.Slice(choices, graph.Range{Axis: 0, Start: first + e, End: first + e + 1})
+			terms = append(terms, l.chosenOperation(choice, states[edge.From], edge, p, shares[edge.From]))
+			if e+1 == len(edges) || edges[e+1].To != edge.To {
+				states = append(states, graph.Sum(terms...))
+				terms = nil
+			}
+		}
+		return graph.Concat(1, states[space.DARTSInputs:]...)
+	}
 }
 
-func (sn *DARTSSupernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, error) {
-	var edges []string
-	for _, e := range space.DARTSCellEdges() {
-		edges = append(edges, fmt.Sprintf("%d<-%d", e.To, e.From))
+// chosenOperation applies the operation that choice names to the state that an edge leaves.
+func (l *layers) chosenOperation(choice, x *graph.Value, edge space.Edge, p place, own *shares) *graph.Value {
+	g, stride := x.Graph(), p.stride(edge.From)
+	own.edge = edge.To - max(edge.From+1, space.DARTSInputs)
+	on := &layers{params: own} // statistics are not kept: they stay inside the branches
+	defer g.Scope(fmt.Sprintf("state%d", edge.From))()
+	var branches []func() []*graph.Value
+	for _, op := range space.DARTSOperations() {
+		branches = append(branches, func() []*graph.Value {
+			defer g.Scope(op)()
+			var y *graph.Value
+			switch op {
+			case opNone:
+				y = graph.Expand(g.Fill(0, 1), x.Dim(0), x.Dim(1), x.Dim(2)/stride, x.Dim(3)/stride)
+			case opMaxPool:
+				y = on.norm(graph.MaxPool(x, graph.SquarePool(3, stride, 1)), false, nil)
+			case opAvgPool:
+				y = on.norm(graph.AveragePool(x, graph.SquarePool(3, stride, 1)), false, nil)
+			case opSkip:
+				if y = x; stride != 1 {
+					y = on.factorizedReduce(graph.Relu(x), 1, x.Dim(1), false, nil)
+				}
+			default:
+				y = on.convolution(op, graph.Relu(x), 1, stride, false, nil)
+			}
+			return []*graph.Value{y}
+		})
 	}
-	m, err := g.Model(graph.ModelOptions{Doc: doc, Metadata: map[string]string{
-		"plateau.space":      "darts",
-		"plateau.macro":      compactJSON(sn.Macro.macro()),
-		"plateau.operations": compactJSON(space.DARTSOperations()),
-		"plateau.edges":      compactJSON(edges),
-		"plateau.inputs":     describe(g.Inputs()),
-		"plateau.outputs":    describe(g.Outputs()),
-	}})
-	if err != nil {
-		return nil, fmt.Errorf("supernet of darts: %w", err)
-	}
-	return m, nil
+	return graph.Switch(choice, branches...)[0]
 }
 
-// Forward returns the relaxed supernet: images, alpha [2, 14, 8] and params give logits.
-func (sn *DARTSSupernet) Forward(batch int) (*onnx.ModelProto, error) {
-	g, _, _, _, logits := sn.start("supernet", batch)
-	g.Output(Logits, logits, "Unnormalized scores of the classes.")
-	return sn.finish(g, "Weight-sharing supernet of the DARTS space; normalization uses the statistics of the batch.")
+// shares bind the parameters of one edge to its part of those of all edges that leave the same state.
+type shares struct {
+	parts map[string][]*graph.Value
+	edge  int
 }
 
-// JointStep returns one step of SGD on the shared weights that also gives the gradient of the loss by alpha: both halves
-// of a search on one batch.
-func (sn *DARTSSupernet) JointStep(t Training) (*onnx.ModelProto, error) {
-	if err := t.Validate(""); err != nil {
-		return nil, err
+var _ params.Binder = (*shares)(nil)
+
+// shares splits the parameters of the edges that leave a state, in the open scope of a cell.
+func (l *layers) shares(g *graph.Graph, index *params.Index, from int) *shares {
+	defer g.Scope(fmt.Sprintf("state%d", from))()
+	edges := space.DARTSInputs + space.DARTSNodes - max(from+1, space.DARTSInputs)
+	out := &shares{parts: map[string][]*graph.Value{}}
+	for _, p := range index.All() {
+		if !strings.HasPrefix(p.Name, parameterName(g, "")) {
+			continue
+		}
+		sizes := ones(edges)
+		for i := range sizes {
+			sizes[i] = p.Shape[0] / edges
+		}
+		out.parts[p.Name] = graph.Split(l.params.Param(p.Name, p.Init, p.Shape...), 0, sizes...)
 	}
-	g, flat, vector, alpha, logits := sn.start("joint_step", t.Batch)
-	grads, err := t.update(g, objective(g, logits, t.LabelSmoothing), sn.Index, flat, vector, alpha)
-	if err != nil {
-		return nil, fmt.Errorf("supernet of darts: joint_step: %w", err)
-	}
-	g.Output(AlphaGradient, grads[0], "Gradient of the loss by alpha.")
-	return sn.finish(g, "One training step of the shared weights of the DARTS space: forward pass, gradients, clipping, SGD.")
+	return out
+}
+
+// Param implements params.Binder.
+func (s *shares) Param(name string, _ params.Init, shape ...int) *graph.Value {
+	return s.parts[name][s.edge]
 }

@@ -101,7 +101,7 @@ func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
 	n := int64(sn.Index.Total())
 	in := map[string]runtime.Tensor{
 		"images": vector(noise(2, 4*3*16*16), 4, 3, 16, 16), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
-		"alpha": vector(noise(1, 2*14*8), 2, 14, 8), "params": vector(noisy(sn.Index), n),
+		"alpha": vector(noise(1, 2*14*8), 28, 8), "params": vector(noisy(sn.Index), n),
 		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.001}, 1),
 	}
 	step := session(t, rt, func() (*onnx.ModelProto, error) {
@@ -134,8 +134,23 @@ func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
 	closeTo(t, "weights after 20 steps", kept, want("supernet/last_params"), 1e-3)
 
 	forward := session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(4) })
-	logits := forward(map[string]runtime.Tensor{"images": in["images"], "alpha": in["alpha"], "params": in["params"]})["logits"].Data.([]float32)
+	logits := forward(map[string]runtime.Tensor{"images": in["images"], "probabilities": softmax(in["alpha"]), "params": in["params"]})["logits"].Data.([]float32)
 	closeTo(t, "loss of the forward graph", []float32{crossEntropy(logits, in["labels"].Data.([]int64))}, losses[19:], 1e-4)
+}
+
+// softmax of each row of 8.
+func softmax(alpha runtime.Tensor) runtime.Tensor {
+	var out []float32
+	for row := range slices.Chunk(alpha.Data.([]float32), 8) {
+		sum := 0.0
+		for _, v := range row {
+			sum += math.Exp(float64(v))
+		}
+		for _, v := range row {
+			out = append(out, float32(math.Exp(float64(v))/sum))
+		}
+	}
+	return runtime.Tensor{Shape: alpha.Shape, Data: out}
 }
 
 func crossEntropy(logits []float32, labels []int64) float32 {

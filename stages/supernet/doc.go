@@ -10,7 +10,7 @@
 // operation an edge as an integer input and computes only those, through If nodes: it costs what the
 // architecture costs, and one session serves all architectures.
 //
-// The DARTS space has a skeleton of its own, DARTSMacro, with a DARTSSupernet, whose input is alpha itself, and a
-// GenotypeNetwork. The supernet keeps the weights of all edges that leave a state in one parameter, one edge after the
+// The DARTS space has a skeleton of its own, DARTSMacro, for which a Macro stands, and a GenotypeNetwork, of which a Network
+// of that space is made. Its supernet keeps the weights of all edges that leave a state in one parameter, one edge after the
 // other along the first dimension, since it computes them together.
 package supernet

@@ -15,7 +15,7 @@ import (
 
 // Supernet is a search space in a macro skeleton, all architectures sharing one vector of weights. The normalization
 // of the cells has no parameters and every normalization uses the statistics of the batch, as in the reference
-// supernets; their convolution bias is left out, since a normalization right after it takes it away again.
+// supernets (of the DARTS space, quark0/darts, cnn/model_search.py); their convolution bias is left out, since a normalization right after it takes it away again.
 type Supernet struct {
 	Space *space.Space
 	Macro Macro
@@ -24,14 +24,13 @@ type Supernet struct {
 
 // New returns the supernet of a space in a skeleton.
 func New(s *space.Space, m Macro) (*Supernet, error) {
-	if err := m.Check(); err != nil {
+	if err := m.CheckFor(s); err != nil {
 		return nil, fmt.Errorf("supernet of %s: %w", s.Name, err)
 	}
 	sn := &Supernet{Space: s, Macro: m}
 	ix, err := params.Collect(func(g *graph.Graph, b params.Binder) {
-		l := &layers{params: b}
 		p := g.Input(Probabilities, graph.Float32, []int{len(s.Edges), len(s.Operations)}, "")
-		l.macro(inputImages(g, 2, m), m, l.relaxedCell(s, p))
+		sn.logits(&layers{params: b}, inputImages(g, 2, m), relaxed, p)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: %w", s.Name, err)
@@ -69,12 +68,22 @@ func (sn *Supernet) start(name string, batch int, f form) (g *graph.Graph, flat 
 	}
 	vector = g.Input(Params, graph.Float32, []int{sn.Index.Total()}, "All shared weights, in the order of parameters.json.")
 	flat = params.NewFlat(sn.Index, vector)
-	l := &layers{params: flat}
-	cell := l.relaxedCell
-	if f == path {
-		cell = l.pathCell
+	return g, flat, vector, chosen, sn.logits(&layers{params: flat}, x, f, given)
+}
+
+// logits writes the network: skeleton and cells of the space. given are probabilities or, for path, choices.
+func (sn *Supernet) logits(l *layers, x *graph.Value, f form, given *graph.Value) *graph.Value {
+	switch {
+	case sn.Space.Pairs && f == path:
+		logits, _ := l.darts(x, sn.Macro.DARTS(), false, l.pathDARTSCell(sn.Index, given))
+		return logits
+	case sn.Space.Pairs:
+		logits, _ := l.darts(x, sn.Macro.DARTS(), false, l.relaxedDARTSCell(graph.Reshape(given, 2, space.DARTSEdges, -1)))
+		return logits
+	case f == path:
+		return l.macro(x, sn.Macro, l.pathCell(sn.Space, given))
 	}
-	return g, flat, vector, chosen, l.macro(x, sn.Macro, cell(sn.Space, given))
+	return l.macro(x, sn.Macro, l.relaxedCell(sn.Space, given))
 }
 
 func (sn *Supernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, error) {
@@ -114,8 +123,8 @@ func describe(values []*graph.Value) string {
 
 func edgeNames(s *space.Space) []string {
 	out := make([]string, len(s.Edges))
-	for i, e := range s.Edges {
-		out[i] = fmt.Sprintf("%d<-%d", e.To, e.From)
+	for i := range s.Edges {
+		out[i] = s.EdgeName(i)
 	}
 	return out
 }
@@ -208,7 +217,7 @@ func Of(model []byte) (*space.Space, Macro, error) {
 	}
 	s, err := space.ByName(about["plateau.space"])
 	if err == nil {
-		err = macro.Check()
+		err = macro.CheckFor(s)
 	}
 	if err != nil {
 		return nil, Macro{}, fmt.Errorf("reading what a supernet was made for: %w", err)

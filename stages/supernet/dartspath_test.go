@@ -1,0 +1,123 @@
+package supernet_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/runtime/runtimetest"
+	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+func smallDARTS(t *testing.T) *supernet.Supernet {
+	t.Helper()
+	sn, err := supernet.New(space.DARTS(), supernet.Macro{Channels: 2, Cells: 3, Classes: 3, Image: [3]int{3, 8, 8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sn
+}
+
+// The path form computes what the relaxed one computes at one-hot probabilities: the same logits, and after a step of SGD
+// the same weights.
+func TestDARTSPathFormIsTheRelaxedOneAtOneHots(t *testing.T) {
+	rt, sn, s := runtimetest.Open(t), smallDARTS(t), space.DARTS()
+	n := int64(sn.Index.Total())
+	zeros := func() runtime.Tensor { return vector(make([]float32, n), n) }
+	in := map[string]runtime.Tensor{
+		"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
+		"params": vector(noisy(sn.Index), n), "momentum": zeros(), "learning_rate": vector([]float32{0.1}, 1),
+	}
+	training := supernet.Training{Batch: 4, Momentum: 0.9}
+	forms := map[string][2]func(map[string]runtime.Tensor) map[string]runtime.Tensor{
+		"step":    {session(t, rt, func() (*onnx.ModelProto, error) { return sn.PathStep(training) }), session(t, rt, func() (*onnx.ModelProto, error) { return sn.TrainStep(training) })},
+		"forward": {session(t, rt, func() (*onnx.ModelProto, error) { return sn.Path(4) }), session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(4) })},
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	everything := s.Random(rng) // not a genotype: all operations, on edges kept or not
+	for e := range everything {
+		everything[e] = e % 8
+	}
+	for i, a := range []space.Architecture{everything, s.Random(rng), s.Random(rng)} {
+		var choices []int64
+		for _, op := range a {
+			choices = append(choices, int64(op))
+		}
+		var hot []float32
+		for _, row := range s.OneHot(a) {
+			for _, v := range row {
+				hot = append(hot, float32(v))
+			}
+		}
+		for name, pair := range forms {
+			give := map[string]runtime.Tensor{}
+			for k, v := range in {
+				if name == "step" || k == "images" || k == "params" {
+					give[k] = v
+				}
+			}
+			give["choices"] = runtime.Tensor{Shape: []int64{28}, Data: choices}
+			path := pair[0](give)
+			delete(give, "choices")
+			give["probabilities"] = vector(hot, 28, 8)
+			relaxed := pair[1](give)
+			for _, out := range []string{"logits", "loss", "next_params"} {
+				if v, ok := path[out]; ok {
+					closeTo(t, name+": "+out+" of architecture "+string(rune('0'+i)), v.Data.([]float32), relaxed[out].Data.([]float32), 1e-3)
+				}
+			}
+		}
+	}
+}
+
+// The gradient by the probabilities is the slope of the loss.
+func TestDARTSArchitectureStep(t *testing.T) {
+	rt, sn := runtimetest.Open(t), smallDARTS(t)
+	step := session(t, rt, func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(4) })
+	n := int64(sn.Index.Total())
+	p := softmax(vector(noise(1, 28*8), 28, 8))
+	in := map[string]runtime.Tensor{
+		"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
+		"params": vector(noisy(sn.Index), n), "probabilities": p,
+	}
+	gradient := append([]float32(nil), step(in)["grad_probabilities"].Data.([]float32)...)
+	if len(gradient) != 28*8 {
+		t.Fatalf("the gradient has %d elements", len(gradient))
+	}
+	v := p.Data.([]float32)
+	for _, i := range []int{0, 4, 13*8 + 1, 14*8 + 3, 20*8 + 7, 27*8 + 3} {
+		const h = 1e-3
+		at, losses := v[i], [2]float32{}
+		for j, move := range []float32{h, -h} {
+			v[i] = at + move
+			losses[j] = step(in)["loss"].Data.([]float32)[0]
+		}
+		v[i] = at
+		if slope := (losses[0] - losses[1]) / (2 * h); slope-gradient[i] > 5e-3 || gradient[i]-slope > 5e-3 {
+			t.Errorf("edge %d, operation %d: gradient %v, slope %v", i/8, i%8, gradient[i], slope)
+		}
+	}
+}
+
+func TestWhatAGraphOfTheDARTSSpaceWasMadeFor(t *testing.T) {
+	sn := smallDARTS(t)
+	m, err := sn.Path(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := onnx.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, macro, err := supernet.Of(model)
+	if err != nil || s.Name != "darts" || macro != sn.Macro {
+		t.Errorf("%v, %+v, %v", s, macro, err)
+	}
+	about := onnx.Metadata(m)
+	if !strings.Contains(about["plateau.edges"], `"normal 5<-4","reduce 2<-0"`) {
+		t.Error(about["plateau.edges"])
+	}
+}
