@@ -13,7 +13,8 @@ import (
 // checked is a stage of a document in which no mistake was found.
 type checked struct {
 	*wired
-	build func() Stage // makes the stage with its settings; each run gets its own
+	build   func() Stage // makes the stage with its settings; each run gets its own
+	control *control
 }
 
 // check applies the overrides and finds every mistake that can be found without touching anything outside the document.
@@ -26,7 +27,7 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 
 	complete := true
 	var all []*wired
-	builds := map[string]func() Stage{}
+	builds, controls := map[string]func() Stage{}, map[string]*control{}
 	for _, st := range s.stages {
 		w := &wired{spec: st}
 		all = append(all, w)
@@ -37,12 +38,15 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 				f.add(st.kindAt, Suggest(st.kind, "kinds", reg.Names()), "stage %s: there is no stage kind %q", st.id, st.kind)
 			}
 			st.reportUnknown(nil, f)
+			st.readControl(newControl(Kind{}), f)
 			continue
 		}
 		st.reportUnknown(optionNames(options(reflect.TypeOf(kind.New()).Elem())), f)
 		complete = complete && !st.broken
 		w.kind = kind
 		builds[st.id] = checkSettings(kind, st, f)
+		controls[st.id] = newControl(kind)
+		st.readControl(controls[st.id], f)
 	}
 	connect(s, all, reg, complete, f)
 	sorted := sortStages(all, f)
@@ -53,7 +57,7 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		if w.spec.left != "" {
 			continue
 		}
-		order = append(order, &checked{wired: w, build: builds[w.spec.id]})
+		order = append(order, &checked{wired: w, build: builds[w.spec.id], control: controls[w.spec.id]})
 	}
 	return root, s, order
 }

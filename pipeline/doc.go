@@ -61,6 +61,21 @@
 // A key without a value removes what the extended document says, except under inputs. A stage of another kind begins afresh. The
 // key $schema is for editors.
 //
+// # Running
+//
+// A stage may say how it is run; none of this is part of its key:
+//
+//	train:
+//	  kind: train
+//	  retries: 2                             # after errors that may pass (see Retryable), from the checkpoint, with growing pauses
+//	  timeout: 6h
+//	  resources: {cores: 1, memory: 2GB}     # the kind's, unless given; without either the stage takes the whole machine
+//
+// Stages whose inputs are there start in the order of the plan and run side by side as long as they fit into the run's cores
+// and memory. After a failure the running ones may end and no other starts, or with [Runner.KeepGoing] all that do not depend on
+// the failed one. A stage that ran anew and wrote the bytes that it wrote before stops the wave: what reads
+// them is reused. [PlanOptions] choose what a run is about.
+//
 // # Keys
 //
 // A stage's key is the hash of its kind and the kind's version, its settings in canonical form, its seed, the digests and

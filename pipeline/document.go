@@ -103,6 +103,9 @@ var (
 	}
 )
 
+// stageKeys are the names of all keys of a stage.
+func stageKeys() []string { return append(keyNames(stageDecl), optionNames(controlDecl)...) }
+
 func keyNames(keys []key) []string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
@@ -141,7 +144,8 @@ type stageSpec struct {
 	kindAt   place
 	seed     *uint64 // in place of the document's
 	inputs   []inputSpec
-	settings *node // a mapping, or nil
+	settings *node  // a mapping, or nil
+	control  []pair // the keys that say how it is run
 	unknown  []pair
 	left     string // why the stage is left out of a run; empty: it is not
 	broken   bool   // something was wrong with it, so not everything is known
@@ -285,6 +289,11 @@ func readStage(id string, sp pair, sc *scope, f *findings) *stageSpec {
 			}
 			s.settings = p.value
 		default:
+			if slices.Contains(optionNames(controlDecl), p.key) {
+				p.value = sc.resolve(p.value, f)
+				s.control = append(s.control, p)
+				continue
+			}
 			s.unknown = append(s.unknown, p) // a setting in the wrong place, perhaps; reported once the kind is known
 		}
 	}
@@ -298,7 +307,7 @@ func readStage(id string, sp pair, sc *scope, f *findings) *stageSpec {
 // reportUnknown reports the stage's unknown keys. settings are the names that its kind knows.
 func (s *stageSpec) reportUnknown(settings []string, f *findings) {
 	for _, p := range s.unknown {
-		hint := Suggest(p.key, "keys", keyNames(stageDecl))
+		hint := Suggest(p.key, "keys", stageKeys())
 		if slices.Contains(settings, p.key) {
 			hint = "it is a setting: write it under settings:"
 		}

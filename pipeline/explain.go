@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline/store"
@@ -13,10 +14,11 @@ const maxReasons = 4
 
 // decision is what to do with a stage whose inputs are known, and why.
 type decision struct {
-	key    string
-	action Action
-	reason string
-	record *store.Record // of ActionReuse
+	key     string
+	action  Action
+	reason  string
+	changes []Change
+	record  *store.Record // of ActionReuse
 }
 
 // decide looks the stage up in the store.
@@ -27,7 +29,7 @@ func (ps *PlannedStage) decide(st *store.Store, p *Plan, inputs []store.Input) (
 		return decision{}, err
 	}
 	d := decision{key: key, action: ActionRun}
-	if p.Forced {
+	if ps.forced {
 		d.reason = "forced"
 		return d, nil
 	}
@@ -50,7 +52,7 @@ func (ps *PlannedStage) decide(st *store.Store, p *Plan, inputs []store.Input) (
 		}
 	}
 	if d.reason == "" {
-		d.reason = changeReason(id, latest)
+		d.changes, d.reason = changeReason(id, latest)
 	}
 	if st.HasCheckpoint(key) {
 		d.action = ActionContinue
@@ -82,66 +84,114 @@ func reuseReason(r, latest *store.Record, document, stage string) string {
 }
 
 // changeReason says what differs from the latest result of the stage.
-func changeReason(now identity, was *store.Record) string {
+func changeReason(now identity, was *store.Record) ([]Change, string) {
 	if was == nil {
-		return "it has not run before"
+		return nil, "it has not run before"
 	}
-	var reasons []string
-	add := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
-	if now.Kind != was.Kind {
-		add("its kind changed from %s to %s", was.Kind, now.Kind)
-	} else if now.Version != was.Version {
-		add("version %d of kind %s replaced %d", now.Version, now.Kind, was.Version)
+	list := append(ownChanges(now, was), inputChanges(was.Inputs, now.Inputs)...)
+	list = append(list, valueChanges("", was.Fingerprint, now.Fingerprint)...)
+	if len(list) == 0 {
+		return nil, "the way in which results are told apart has changed" // a newer keyFormat
 	}
-	changes("setting", flatten(was.Settings), flatten(now.Settings), add)
-	if now.Seed != was.Seed {
-		add("the seed changed")
-	}
-	inputChanges(was.Inputs, now.Inputs, add)
-	changes("", was.Fingerprint, now.Fingerprint, add)
-	if len(reasons) == 0 {
-		return "the way in which results are told apart has changed" // a newer keyFormat
-	}
-	if extra := len(reasons) - maxReasons; extra > 0 {
-		reasons = append(reasons[:maxReasons], fmt.Sprintf("and %d more changes", extra))
-	}
-	return strings.Join(reasons, "; ")
+	return list, changeText(list)
 }
 
-func changes(what string, was, now map[string]string, add func(string, ...any)) {
+// ownChanges are the changes of the stage itself, for when its inputs are not known yet.
+func (ps *PlannedStage) ownChanges(was *store.Record) []Change {
+	if was == nil {
+		return nil
+	}
+	now := ps.identity(nil)
+	return append(ownChanges(now, was), valueChanges("", was.Fingerprint, now.Fingerprint)...)
+}
+
+func ownChanges(now identity, was *store.Record) []Change {
+	var list []Change
+	if now.Kind != was.Kind {
+		list = append(list, Change{"kind", was.Kind, now.Kind, fmt.Sprintf("its kind changed from %s to %s", was.Kind, now.Kind)})
+	} else if now.Version != was.Version {
+		list = append(list, Change{"version", strconv.Itoa(was.Version), strconv.Itoa(now.Version),
+			fmt.Sprintf("version %d of kind %s replaced %d", now.Version, now.Kind, was.Version)})
+	}
+	list = append(list, valueChanges("setting", flatten(was.Settings), flatten(now.Settings))...)
+	if now.Seed != was.Seed {
+		list = append(list, Change{"seed", strconv.FormatUint(was.Seed, 10), strconv.FormatUint(now.Seed, 10), "the seed changed"})
+	}
+	return list
+}
+
+// changeText tells of the first few changes.
+func changeText(list []Change) string {
+	var parts []string
+	for i, c := range list {
+		if i == maxReasons {
+			parts = append(parts, fmt.Sprintf("and %d more changes", len(list)-maxReasons))
+			break
+		}
+		parts = append(parts, c.text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// valueChanges compares named values.
+func valueChanges(what string, was, now map[string]string) []Change {
+	var list []Change
 	for _, name := range sortedKeys(was, now) {
 		label := strings.TrimSpace(what + " " + name)
 		before, had := was[name]
 		after, has := now[name]
+		c := Change{Subject: label, Was: before, Now: after}
 		switch {
 		case !had:
-			add("%s is new: %s", label, shorten(after))
+			c.text = fmt.Sprintf("%s is new: %s", label, shorten(after))
 		case !has:
-			add("%s is gone, it was %s", label, shorten(before))
+			c.text = fmt.Sprintf("%s is gone, it was %s", label, shorten(before))
 		case before != after:
-			add("%s changed from %s to %s", label, shorten(before), shorten(after))
+			c.text = fmt.Sprintf("%s changed from %s to %s", label, shorten(before), shorten(after))
+		default:
+			continue
 		}
+		list = append(list, c)
 	}
+	return list
 }
 
-func inputChanges(was, now []store.Input, add func(string, ...any)) {
+func inputChanges(was, now []store.Input) []Change {
 	before, after := byPort(was), byPort(now)
+	describe := func(in store.Input, ok bool) string {
+		if !ok {
+			return ""
+		}
+		return in.Stage + "." + in.Output + " " + in.Digest
+	}
+	var list []Change
 	for _, port := range sortedKeys(before, after) {
 		b, had := before[port]
 		a, has := after[port]
+		c := Change{Subject: "input " + port, Was: describe(b, had), Now: describe(a, has)}
 		switch {
 		case !had:
-			add("input %s is now connected, to %s.%s", port, a.Stage, a.Output)
+			c.text = fmt.Sprintf("input %s is now connected, to %s.%s", port, a.Stage, a.Output)
 		case !has:
-			add("input %s is no longer connected", port)
+			c.text = fmt.Sprintf("input %s is no longer connected", port)
 		case a.Stage != b.Stage || a.Output != b.Output:
-			add("input %s is %s.%s and was %s.%s", port, a.Stage, a.Output, b.Stage, b.Output)
+			c.text = fmt.Sprintf("input %s is %s.%s and was %s.%s", port, a.Stage, a.Output, b.Stage, b.Output)
 		case a.Digest != b.Digest:
-			add("input %s changed: stage %s wrote other bytes", port, a.Stage)
+			c.text = fmt.Sprintf("input %s changed: stage %s wrote other bytes (%s, before %s)", port, a.Stage, short(a.Digest), short(b.Digest))
 		case !a.Equal(b):
-			add("input %s changed: stage %s is of another kind", port, a.Stage)
+			c.text = fmt.Sprintf("input %s changed: stage %s is of another kind or variant", port, a.Stage)
+		default:
+			continue
 		}
+		list = append(list, c)
 	}
+	return list
+}
+
+// short is enough of a digest to tell two apart.
+func short(digest string) string {
+	hex := strings.TrimPrefix(digest, "sha256:")
+	return hex[:min(len(hex), 8)]
 }
 
 // byPort names inputs by their port, and those of a port that takes many as "port[0]".

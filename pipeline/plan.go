@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/pipeline/store"
@@ -20,12 +21,17 @@ const (
 	ActionRun      Action = "run"      // compute it
 	ActionContinue Action = "continue" // compute it from the checkpoint of an unfinished run
 	ActionReuse    Action = "reuse"    // take the stored result
+	ActionSkip     Action = "skip"     // nothing: the run is not about it
 )
 
 // PlanOptions are the choices of a plan.
 type PlanOptions struct {
 	Overrides []string // "STAGE.SETTING=VALUE", "seed=3", "name=x"; later ones win
-	Force     bool     // compute every stage anew, from the beginning
+	Force     bool     // compute every stage that the run is about anew, from the beginning
+	// Only, From and Until choose what the run is about: these stages; these and all that read from them; these and all that
+	// they read from. Where more than one is given, what all of them choose. A name means a stage, or all variants
+	// of one. What the chosen ones read from others must be in the store.
+	Only, From, Until []string
 }
 
 // Plan is a document whose every name, type and setting has been checked, and what a run of it will do. It is
@@ -39,6 +45,8 @@ type Plan struct {
 	Forced    bool
 	Stages    []*PlannedStage // each after the stages that it reads from
 	LeftOut   []LeftOut       // stages whose condition is false, in the order of the document
+
+	byID map[string]*PlannedStage
 }
 
 // LeftOut is a stage that is no part of a plan.
@@ -57,14 +65,29 @@ type PlannedStage struct {
 	Settings json.RawMessage // every setting, defaults included, as JSON with sorted keys
 	Inputs   []PlannedInput  // in the order of the kind's ports, several of a port that takes many; those that are not connected are left out
 
-	Action Action
-	Reason string // why, in words
+	Action  Action
+	Reason  string   // why, in words
+	Changes []Change // what differs from the stage's latest result, where that is why
+
+	Resources Resources
+	Retries   int           // how often it is tried again after errors that may pass
+	Timeout   time.Duration // 0: none
+	forced    bool          // compute it anew even if there is a result
 	// Key names the result in the store. It is empty as long as an input has to be computed first.
 	Key string
 
 	keySettings json.RawMessage
 	fingerprint map[string]string
 	build       func() Stage
+}
+
+// Change is a difference between a stage and its latest result.
+type Change struct {
+	Subject string // "setting count", "input dataset", "seed", "kind", "version", or what a fingerprint names
+	Was     string // empty when it is new
+	Now     string // empty when it is gone
+
+	text string // in words
 }
 
 // PlannedInput says which output a port reads.
@@ -78,7 +101,10 @@ type PlannedInput struct {
 
 // Stage returns the stage with the id, or nil.
 func (p *Plan) Stage(id string) *PlannedStage {
-	i := slices.IndexFunc(p.Stages, func(s *PlannedStage) bool { return s.ID == id })
+	if s := p.byID[id]; s != nil {
+		return s
+	}
+	i := slices.IndexFunc(p.Stages, func(s *PlannedStage) bool { return s.ID == id }) // of a plan that was made by hand
 	if i < 0 {
 		return nil
 	}
@@ -93,7 +119,7 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 	if err := f.err(d.File); err != nil {
 		return nil, err
 	}
-	p := &Plan{Name: s.name, File: d.File, Text: d.src, Overrides: slices.Clone(o.Overrides), Seed: s.seed, Forced: o.Force}
+	p := &Plan{Name: s.name, File: d.File, Text: d.src, Overrides: slices.Clone(o.Overrides), Seed: s.seed, Forced: o.Force, byID: map[string]*PlannedStage{}}
 	if len(o.Overrides) > 0 || d.merged {
 		p.Text = printYAML(root)
 	}
@@ -108,11 +134,16 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 			return nil, err
 		}
 		p.Stages = append(p.Stages, ps)
+		p.byID[ps.ID] = ps
 	}
 	if err := f.err(d.File); err != nil { // fingerprints may have found some
 		return nil, err
 	}
-	return p, p.foresee(st)
+	sel, err := p.choose(o)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.foresee(st, sel)
 }
 
 func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedStage, error) {
@@ -124,6 +155,8 @@ func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedS
 	// seed 3 computes what the document without its matrix computes with seed 3.
 	ps := &PlannedStage{
 		ID: c.spec.id, Template: c.spec.template.id, Labels: labels(c.spec.bound), Kind: c.kind, build: c.build,
+		Resources: Resources{Cores: c.control.Resources.Cores, Memory: int64(c.control.Resources.Memory)},
+		Retries:   c.control.Retries, Timeout: c.control.Timeout,
 		Seed: seed.Derive(root, "stage", c.spec.template.id),
 	}
 	for _, port := range c.kind.Inputs {
@@ -160,24 +193,40 @@ func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedS
 }
 
 // foresee decides for each stage, as far as can be told before anything has run, what will be done.
-func (p *Plan) foresee(st *store.Store) error {
+func (p *Plan) foresee(st *store.Store, sel *selection) error {
 	results := map[string]*store.Record{} // of stages that will be reused
 	for _, ps := range p.Stages {
+		if !sel.selected[ps.ID] && !sel.needed[ps.ID] {
+			ps.Action, ps.Reason = ActionSkip, "not chosen"
+			continue
+		}
+		ps.forced = p.Forced && sel.selected[ps.ID]
 		inputs, missing := ps.inputRecords(p, results)
 		if len(missing) > 0 {
 			ps.Action, ps.Reason = ActionRun, "reads "+strings.Join(missing, ", ")+", which must run first"
-			if p.Forced {
+			if ps.forced {
 				ps.Reason = "forced"
+			} else if ps.Changes = ps.ownChanges(st.Latest(p.Name, ps.ID)); len(ps.Changes) > 0 {
+				ps.Reason += "; " + changeText(ps.Changes)
 			}
-			continue
+		} else {
+			d, err := ps.decide(st, p, inputs)
+			if err != nil {
+				return err
+			}
+			ps.Action, ps.Reason, ps.Changes, ps.Key = d.action, d.reason, d.changes, d.key
+			if d.action == ActionReuse {
+				results[ps.ID] = d.record
+			}
 		}
-		d, err := ps.decide(st, p, inputs)
-		if err != nil {
-			return err
-		}
-		ps.Action, ps.Reason, ps.Key = d.action, d.reason, d.key
-		if d.action == ActionReuse {
-			results[ps.ID] = d.record
+		if !sel.selected[ps.ID] && ps.Action != ActionReuse {
+			for _, o := range p.Stages {
+				o.Action = ActionSkip // the plan is of no use
+			}
+			return &SelectionError{
+				Option: "only", Stage: sel.reader(p, ps.ID), Problem: "it needs stage " + ps.ID + ", which is not chosen and must run: " + ps.Reason,
+				Hint: "run --until " + ps.ID + " first, or choose " + ps.ID + ", too",
+			}
 		}
 	}
 	return nil

@@ -41,7 +41,8 @@ type RunStage struct {
 	Status   Status          `json:"status"`
 	Cached   bool            `json:"cached"`
 	Seconds  float64         `json:"seconds"`
-	Reason   string          `json:"reason,omitempty"`
+	Planned  Action          `json:"planned"`          // what the plan foresaw
+	Reason   string          `json:"reason,omitempty"` // why it ran, or did not
 	Key      string          `json:"key,omitempty"`
 	Seed     uint64          `json:"seed,string"`
 	Settings json.RawMessage `json:"settings"` // every one, defaults included
@@ -72,7 +73,7 @@ func (x *execution) runFile() *RunFile {
 		r := x.result.Stages[i]
 		s := RunStage{
 			ID: ps.ID, Kind: ps.Kind.Name, Version: ps.Kind.Version, Status: r.Status, Cached: r.Cached, Seconds: r.Seconds,
-			Reason: r.Reason, Key: r.Key, Seed: ps.Seed, Settings: ps.Settings, Inputs: []RunInput{}, Outputs: []store.Output{},
+			Planned: ps.Action, Reason: r.Reason, Key: r.Key, Seed: ps.Seed, Settings: ps.Settings, Inputs: []RunInput{}, Outputs: []store.Output{},
 			Metrics: append([]event.Value{}, r.Metrics...), Summary: r.Summary,
 		}
 		for _, in := range ps.Inputs {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,12 @@ type Runner struct {
 	Events   event.Sink // nil discards; events.jsonl is written in any case
 	LogLevel slog.Level // of the stages' log files
 	Version  string     // of the program, for run.json
+	// KeepGoing runs what does not depend on a failed stage; otherwise nothing is started after a failure.
+	KeepGoing bool
+	// Resources are what the stages that run side by side may take together. 0 cores, or bytes, mean the machine's.
+	Resources Resources
+	// Backoff is how long to wait before a stage is tried again, doubled each time up to a minute; 0 means a second.
+	Backoff time.Duration
 }
 
 // execution is one run of a plan.
@@ -37,9 +44,10 @@ type execution struct {
 	runFileAt time.Time
 }
 
-// Run runs the plan's stages one after the other, each when its inputs are there, and leaves their outputs in the run directory. It
-// stops at the first stage that fails, with a *StageError. When ctx is cancelled the running stage gets to leave a
-// checkpoint, and the error wraps ctx's. The result is never nil once the run directory is open.
+// Run runs the plan's stages, each when its inputs are there, side by side where they fit, and leaves their outputs in the run
+// directory. After a stage has failed no other starts, unless KeepGoing is set; the error is or joins a *StageError for each that
+// failed. When ctx is cancelled the running stages get to leave a checkpoint, and the error wraps ctx's. The result is never
+// nil once the run directory is open.
 //
 // Run may be killed at any moment: the next one finds what was finished, and what was begun.
 func (r *Runner) Run(ctx context.Context, plan *Plan) (*Result, error) {
@@ -60,7 +68,11 @@ func (r *Runner) Run(ctx context.Context, plan *Plan) (*Result, error) {
 		x.events = event.Tee(file, r.Events)
 	}
 	for _, ps := range plan.Stages {
-		x.result.Stages = append(x.result.Stages, &StageResult{ID: ps.ID, Kind: ps.Kind.Name, Status: StatusNotRun, Key: ps.Key})
+		res := &StageResult{ID: ps.ID, Kind: ps.Kind.Name, Status: StatusNotRun, Key: ps.Key}
+		if ps.Action == ActionSkip {
+			res.Reason = ps.Reason
+		}
+		x.result.Stages = append(x.result.Stages, res)
 	}
 	err = x.run(ctx)
 	if cerr := file.Close(); cerr != nil && err == nil {
@@ -82,7 +94,7 @@ func (x *execution) run(ctx context.Context) error {
 	switch {
 	case err == nil:
 		x.result.Status = StatusDone
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && !x.anyFailed():
 		x.result.Status = StatusInterrupted
 	default:
 		x.result.Status = StatusFailed
@@ -96,18 +108,9 @@ func (x *execution) run(ctx context.Context) error {
 	return err
 }
 
-// schedule runs the stages in the order of the plan. A stage touches nothing but its own result and, under the mutex,
-// the records; so running independent ones side by side is a matter of this function only.
-func (x *execution) schedule(ctx context.Context) error {
-	for i, ps := range x.plan.Stages {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("interrupted before stage %s: %w", ps.ID, err)
-		}
-		if err := x.stage(ctx, ps, x.result.Stages[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+// anyFailed says whether a stage failed, and was not just interrupted.
+func (x *execution) anyFailed() bool {
+	return slices.ContainsFunc(x.result.Stages, func(r *StageResult) bool { return r.Status == StatusFailed })
 }
 
 func (x *execution) emit(e event.Event) {

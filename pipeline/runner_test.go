@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,9 +49,16 @@ type bench struct {
 }
 
 // recorder keeps events.
-type recorder struct{ events []event.Event }
+type recorder struct {
+	mu     sync.Mutex
+	events []event.Event
+}
 
-func (r *recorder) Emit(e event.Event) { r.events = append(r.events, e) }
+func (r *recorder) Emit(e event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
 
 // messages returns the messages of a type's events as "STAGE: MESSAGE".
 func (r *recorder) messages(typ event.Type) []string {

@@ -9,7 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -19,13 +19,18 @@ import (
 // stage brings one stage to its end: it takes the stored result or computes it, and puts the outputs into the run directory.
 func (x *execution) stage(ctx context.Context, ps *PlannedStage, res *StageResult) error {
 	started := time.Now()
+	x.mu.Lock()
+	res.Status = StatusRunning
+	x.mu.Unlock()
 	record, cached, err := x.obtain(ctx, ps, res)
+	var outputs []OutputFile
 	if err == nil {
-		err = x.deliver(ps, res, record)
+		outputs, err = x.deliver(ps, record)
 	}
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	res.Outputs = outputs
 	res.Seconds = time.Since(started).Seconds()
 	if err != nil {
 		res.Status = StatusFailed
@@ -53,6 +58,9 @@ func (x *execution) stageError(ps *PlannedStage, err error) error {
 		se.Log = x.logPath(ps.ID)
 		se.Err = fmt.Errorf("%w; details are in %s", err, se.Log)
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		se.Err = fmt.Errorf("%w; make room on the disk and run again: what was finished is kept", err)
+	}
 	return se
 }
 
@@ -73,7 +81,7 @@ func (x *execution) obtain(ctx context.Context, ps *PlannedStage, res *StageResu
 	}
 	if d.action != ActionReuse {
 		unlock, err := st.Lock(ctx, d.key, func() {
-			x.note(ps, "info", "another process is computing the same; waiting for it")
+			x.note(ps, "info", "the same is being computed elsewhere; waiting for it")
 		})
 		if err != nil {
 			return nil, false, err
@@ -84,7 +92,9 @@ func (x *execution) obtain(ctx context.Context, ps *PlannedStage, res *StageResu
 			return nil, false, err
 		}
 	}
+	x.mu.Lock()
 	res.Reason, res.Key = d.reason, d.key
+	x.mu.Unlock()
 	if d.action == ActionReuse {
 		x.emit(event.Event{Type: event.StageReused, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
 		if err := st.RemoveStaleWork(d.key); err != nil {
@@ -130,39 +140,18 @@ func (x *execution) note(ps *PlannedStage, level, message string) {
 // compute runs the stage. The caller holds the key's lock.
 func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, inputs []store.Input) (*store.Record, error) {
 	st, started := x.runner.Store, time.Now()
-	work, err := st.Work(d.key, x.plan.Forced)
+	artifacts, lists, err := x.artifacts(inputs)
 	if err != nil {
 		return nil, err
-	}
-	artifacts, lists := make(map[string]Artifact, len(inputs)), map[string][]Artifact{}
-	for _, in := range inputs {
-		if err := st.Verify(in.Digest); err != nil {
-			return nil, fmt.Errorf("reading input %s: %w; run again to compute it anew", in.Port, err)
-		}
-		a := Artifact{Type: Type(in.Type), Path: st.ObjectPath(in.Digest), Digest: in.Digest, Stage: in.Stage, Kind: in.Kind, Labels: in.Labels}
-		if _, ok := artifacts[in.Port]; !ok {
-			artifacts[in.Port] = a
-		}
-		lists[in.Port] = append(lists[in.Port], a)
-	}
-	outputs := make(map[string]string, len(ps.Kind.Outputs))
-	for _, o := range ps.Kind.Outputs {
-		outputs[o.Name] = filepath.Join(work.Outputs, o.File)
 	}
 	log, closeLog, err := x.openLog(ps)
 	if err != nil {
 		return nil, err
 	}
 	defer closeLog()
-	job := NewJob(JobConfig{
-		ID: ps.ID, Seed: ps.Seed, Scratch: work.Checkpoint, Log: log, Inputs: artifacts, Lists: lists, Outputs: maps.Clone(outputs),
-		Events: event.Func(func(e event.Event) {
-			e.Run = x.plan.Name
-			x.events.Emit(e)
-		}),
-	})
 	log.Info("stage starts", "kind", ps.Kind.Name, "version", ps.Kind.Version, "key", d.key, "reason", d.reason, "settings", string(ps.Settings))
-	if err := x.call(ctx, ps, job, log); err != nil {
+	work, job, outputs, err := x.try(ctx, ps, log, JobConfig{Inputs: artifacts, Lists: lists}, d.key)
+	if err != nil {
 		return nil, err
 	}
 	if err := ps.unchanged(ctx); err != nil {
@@ -182,6 +171,68 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	}
 	log.Info("stage finished", "seconds", record.Seconds)
 	return record, work.Remove()
+}
+
+// artifacts verifies the inputs and returns them by port: the first, and all.
+func (x *execution) artifacts(inputs []store.Input) (map[string]Artifact, map[string][]Artifact, error) {
+	st := x.runner.Store
+	first, lists := make(map[string]Artifact, len(inputs)), make(map[string][]Artifact, len(inputs))
+	for _, in := range inputs {
+		if err := st.Verify(in.Digest); err != nil {
+			return nil, nil, fmt.Errorf("reading input %s: %w; run again to compute it anew", in.Port, err)
+		}
+		a := Artifact{Type: Type(in.Type), Path: st.ObjectPath(in.Digest), Digest: in.Digest, Stage: in.Stage, Kind: in.Kind, Labels: in.Labels}
+		if _, ok := first[in.Port]; !ok {
+			first[in.Port] = a
+		}
+		lists[in.Port] = append(lists[in.Port], a)
+	}
+	return first, lists, nil
+}
+
+// try runs the stage, and runs it again after errors that may pass, within its time. c has the inputs.
+func (x *execution) try(ctx context.Context, ps *PlannedStage, log *slog.Logger, c JobConfig, key string) (*store.Work, *Job, map[string]string, error) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if ps.Timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, ps.Timeout)
+	}
+	defer cancel()
+	wait := x.runner.Backoff
+	if wait <= 0 {
+		wait = time.Second
+	}
+	for attempt := 1; ; attempt++ {
+		work, err := x.runner.Store.Work(key, ps.forced && attempt == 1)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		outputs := make(map[string]string, len(ps.Kind.Outputs))
+		for _, o := range ps.Kind.Outputs {
+			outputs[o.Name] = filepath.Join(work.Outputs, o.File)
+		}
+		c.ID, c.Seed, c.Scratch, c.Log, c.Outputs = ps.ID, ps.Seed, work.Checkpoint, log, maps.Clone(outputs)
+		c.Events = event.Func(func(e event.Event) {
+			e.Run = x.plan.Name
+			x.events.Emit(e)
+		})
+		job := NewJob(c)
+		err = x.call(limited, ps, job, log)
+		switch {
+		case err == nil:
+			return work, job, outputs, nil
+		case ctx.Err() == nil && limited.Err() != nil:
+			return nil, nil, nil, fmt.Errorf("it did not end within its timeout of %v (%v); raise timeout: in the document and run again: it continues from its checkpoint",
+				ps.Timeout, err)
+		case ctx.Err() != nil || attempt > ps.Retries || !isRetryable(err):
+			return nil, nil, nil, err
+		}
+		x.note(ps, "warn", fmt.Sprintf("%v; trying again in %v (%d of %d)", err, wait, attempt, ps.Retries))
+		select {
+		case <-limited.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, time.Minute)
+	}
 }
 
 // call runs the stage's own code, behind a wall that turns panics into errors.
@@ -213,10 +264,8 @@ func (ps *PlannedStage) unchanged(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding out whether what it depends on has changed: %w", err)
 	}
-	var changed []string
-	changes("", ps.fingerprint, now, func(format string, args ...any) { changed = append(changed, fmt.Sprintf(format, args...)) })
-	if len(changed) > 0 {
-		return fmt.Errorf("what it reads changed while it ran (%s); run again", strings.Join(changed, "; "))
+	if changed := valueChanges("", ps.fingerprint, now); len(changed) > 0 {
+		return fmt.Errorf("what it reads changed while it ran (%s); run again", changeText(changed))
 	}
 	return nil
 }
@@ -239,7 +288,7 @@ func (x *execution) collect(ps *PlannedStage, paths map[string]string) ([]store.
 
 // compareForced warns when a forced stage did not give the bytes that it gave before: then its results cannot be repeated.
 func (x *execution) compareForced(ps *PlannedStage, now *store.Record) {
-	if !x.plan.Forced {
+	if !ps.forced {
 		return
 	}
 	was, err := x.runner.Store.Record(now.Key)
@@ -254,20 +303,19 @@ func (x *execution) compareForced(ps *PlannedStage, now *store.Record) {
 }
 
 // deliver puts the outputs into the run directory.
-func (x *execution) deliver(ps *PlannedStage, res *StageResult, record *store.Record) error {
+func (x *execution) deliver(ps *PlannedStage, record *store.Record) ([]OutputFile, error) {
+	out := make([]OutputFile, 0, len(record.Outputs))
 	for _, o := range record.Outputs {
 		kept, err := x.dir.place(x.runner.Store, ps.ID, o)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if kept != "" {
 			x.note(ps, "warn", fmt.Sprintf("%s had been changed by hand; the changed file is now %s", o.File, kept))
 		}
-		res.Outputs = append(res.Outputs, OutputFile{
-			Name: o.Name, Type: Type(o.Type), Path: x.dir.join(ps.ID, o.File), Digest: o.Digest, Size: o.Size,
-		})
+		out = append(out, OutputFile{Name: o.Name, Type: Type(o.Type), Path: x.dir.join(ps.ID, o.File), Digest: o.Digest, Size: o.Size})
 	}
-	return nil
+	return out, nil
 }
 
 func (x *execution) openLog(ps *PlannedStage) (log *slog.Logger, closeLog func(), err error) {

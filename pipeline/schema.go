@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ type object = map[string]any
 // of the whole document can find, such as the name of a stage that is not there, it lets pass.
 func Schema(reg *Registry) ([]byte, error) {
 	definitions := object{"reference": object{"type": "string", "pattern": `\$\{`, "description": "The value of a variable or axis, ${name}."}}
+	controls, err := structSchema(reflect.ValueOf(newControl(Kind{})).Elem())
+	if err != nil {
+		return nil, err
+	}
 	stage := object{
 		"type": []string{"object", "null"}, "additionalProperties": false,
 		"properties": keySchemas(stageDecl, map[string]object{
@@ -32,6 +37,7 @@ func Schema(reg *Registry) ([]byte, error) {
 			"settings":    {},
 		}),
 	}
+	maps.Copy(stage["properties"].(object), controls["properties"].(object))
 	var cases []object
 	for _, name := range reg.Names() {
 		kind, _ := reg.Lookup(name)
@@ -177,6 +183,8 @@ func typeSchema(t reflect.Type, enum []string) (object, error) {
 	switch {
 	case t == durationType:
 		return object{"anyOf": []object{{"type": "string", "pattern": `^[-+]?([0-9.]+(ns|us|µs|μs|ms|s|m|h))+$|^0$`}, {"const": 0}}}, nil
+	case t == sizeType:
+		return object{"anyOf": []object{{"type": "string", "pattern": `^[0-9.]+ *([KMGT]i?B|kB|B)?$`}, {"type": "integer", "minimum": 0}}}, nil
 	case t.Kind() != reflect.Pointer && isText(t):
 		return object{"type": "string"}, nil
 	}

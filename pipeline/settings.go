@@ -27,6 +27,7 @@ type option struct {
 
 var (
 	durationType  = reflect.TypeFor[time.Duration]()
+	sizeType      = reflect.TypeFor[size]()
 	textType      = reflect.TypeFor[encoding.TextUnmarshaler]()
 	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 )
@@ -131,6 +132,9 @@ func (d *decoder) value(n *node, v reflect.Value, path string, enum []string) {
 	case t == durationType:
 		d.duration(n, v, path)
 		return
+	case t == sizeType && n.kind == intNode: // without a unit it is a number
+		n = &node{kind: textNode, text: n.text, at: n.at}
+		fallthrough
 	case isText(t) && t.Kind() != reflect.Pointer:
 		if n.kind != textNode && !n.raw {
 			d.wrongType(n, t, path)

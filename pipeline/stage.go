@@ -45,6 +45,9 @@ type Kind struct {
 	Doc     string
 	Inputs  []Port
 	Outputs []Output
+	// Resources are what a stage of the kind takes of the machine, unless a document says otherwise. The zero value is all of
+	// it.
+	Resources Resources
 	// New returns a pointer to a struct that holds the settings with their defaults, and that runs them.
 	// The struct's fields carry `yaml:"name"` and `doc:"sentence"` tags; the document's "settings" are decoded
 	// into it strictly. `enum:"a,b"` lists the names that a text setting takes. `key:"-"` marks a setting that cannot

@@ -49,6 +49,7 @@ func exitCode(ctx context.Context, err error) int {
 	var (
 		usage       *usageError
 		diagnostics *pipeline.DiagnosticsError
+		selection   *pipeline.SelectionError
 		environment *runtime.EnvironmentError
 	)
 	switch {
@@ -56,7 +57,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDone
 	case errors.Is(context.Cause(ctx), errInterrupted) && errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &diagnostics):
+	case errors.As(err, &usage), errors.As(err, &diagnostics), errors.As(err, &selection):
 		return exitUsage
 	case errors.As(err, &environment):
 		return exitEnvironment

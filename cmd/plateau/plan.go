@@ -32,7 +32,7 @@ reuse its stored result, and why.`),
 		},
 	}
 	f.add(cmd)
-	f.addForce(cmd)
+	f.addChoice(cmd)
 	cmd.Flags().StringVar(&format, "format", "text", "how to print it: "+strings.Join(planFormats(), ", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the same as --format json")
 	return cmd

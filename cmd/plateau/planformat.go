@@ -105,10 +105,17 @@ type jsonPlanStage struct {
 	Kind     string           `json:"kind"`
 	Action   pipeline.Action  `json:"action"`
 	Reason   string           `json:"reason"`
+	Changes  []jsonChange     `json:"changes,omitempty"`
 	Key      string           `json:"key,omitempty"`
 	Settings json.RawMessage  `json:"settings"`
 	Inputs   []jsonPlanInput  `json:"inputs"`
 	Outputs  []jsonPlanOutput `json:"outputs"`
+}
+
+type jsonChange struct {
+	Subject string `json:"subject"` // "setting count", "input dataset", "seed", ...
+	Was     string `json:"was"`     // empty when it is new
+	Now     string `json:"now"`     // empty when it is gone
 }
 
 type jsonPlanInput struct {
@@ -130,6 +137,9 @@ func planJSON(p *pipeline.Plan) jsonPlan {
 		js := jsonPlanStage{
 			ID: s.ID, Kind: s.Kind.Name, Action: s.Action, Reason: s.Reason, Key: s.Key, Settings: s.Settings,
 			Inputs: []jsonPlanInput{}, Outputs: []jsonPlanOutput{},
+		}
+		for _, c := range s.Changes {
+			js.Changes = append(js.Changes, jsonChange{c.Subject, c.Was, c.Now})
 		}
 		for _, in := range s.Inputs {
 			js.Inputs = append(js.Inputs, jsonPlanInput{in.Port, in.Type, in.Stage + "." + in.Output, in.Implied})

@@ -18,26 +18,36 @@ import (
 type documentFlags struct {
 	overrides []string
 	force     bool
+	only      []string
+	from      []string
+	until     []string
 }
 
 func (f *documentFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, variables.NAME=VALUE, seed=N or name=TEXT; may be repeated")
 }
 
-func (f *documentFlags) addForce(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.force, "force", false, "compute every stage again, from its beginning")
+// addChoice adds the flags that say which stages a run is about.
+func (f *documentFlags) addChoice(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.force, "force", false, "compute the stages again, from their beginning: all, or those chosen")
+	cmd.Flags().StringSliceVar(&f.only, "only", nil, "choose these stages; what they read must have been computed before")
+	cmd.Flags().StringSliceVar(&f.from, "from", nil, "choose these stages and all that read from them")
+	cmd.Flags().StringSliceVar(&f.until, "until", nil, "choose these stages and all that they read from")
 }
 
 func (f *documentFlags) options() pipeline.PlanOptions {
-	return pipeline.PlanOptions{Overrides: f.overrides, Force: f.force}
+	return pipeline.PlanOptions{Overrides: f.overrides, Force: f.force, Only: f.only, From: f.from, Until: f.until}
 }
 
 type runFlags struct {
 	documentFlags
-	dir    string
-	json   bool
-	dryRun bool
-	quiet  bool
+	dir       string
+	json      bool
+	dryRun    bool
+	quiet     bool
+	keepGoing bool
+	cores     int
+	memory    string
 }
 
 func newRunCommand(a *app) *cobra.Command {
@@ -48,11 +58,15 @@ func newRunCommand(a *app) *cobra.Command {
 		Long: strings.TrimSpace(`
 Runs the stages of a document, a file or one that is shipped (see plateau configs list), and leaves their
 outputs in the run directory. What was finished before, with the same settings and inputs, is reused; what
-was interrupted continues from its last checkpoint.`),
+was interrupted continues from its last checkpoint.
+
+A stage takes the whole machine unless its resources in the document, or its kind, say that it needs less; stages
+that fit together run side by side.`),
 		Example: strings.Trim(`
   plateau run quickstart
   plateau run cifar10 --set data.path=cifar-10-binary.tar.gz --set search.epochs=30
-  plateau run mine.yaml --run-dir runs/mine-2 --json`, "\n"),
+  plateau run mine.yaml --run-dir runs/mine-2 --json
+  plateau run mine.yaml --from search --force`, "\n"),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeDocument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,7 +77,10 @@ was interrupted continues from its last checkpoint.`),
 		},
 	}
 	f.add(cmd)
-	f.addForce(cmd)
+	f.addChoice(cmd)
+	cmd.Flags().BoolVarP(&f.keepGoing, "keep-going", "k", false, "after a failure run what does not depend on it")
+	cmd.Flags().IntVar(&f.cores, "cores", 0, "cores that stages side by side may take together; 0 for all")
+	cmd.Flags().StringVar(&f.memory, "memory", "", "memory that stages side by side may take together, such as 8GB (default all)")
 	cmd.Flags().StringVar(&f.dir, "run-dir", "", "folder for the outputs (default runs/NAME)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one JSON object on stdout")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would run and why, and run nothing")
@@ -83,6 +100,10 @@ func (a *app) run(ctx context.Context, document string, f runFlags) error {
 }
 
 func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pipeline.Result, error) {
+	budget, err := f.budget()
+	if err != nil {
+		return nil, err
+	}
 	plan, st, err := a.plan(ctx, document, f.documentFlags)
 	if err != nil {
 		return nil, err
@@ -97,8 +118,26 @@ func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pi
 		a.setSink(nil)
 		sink.Close()
 	}()
-	r := &pipeline.Runner{Store: st, Dir: dir, Events: sink, LogLevel: a.settings.LogLevel, Version: versionText()}
+	r := &pipeline.Runner{
+		Store: st, Dir: dir, Events: sink, LogLevel: a.settings.LogLevel, Version: versionText(), KeepGoing: f.keepGoing, Resources: budget,
+	}
 	return r.Run(ctx, plan)
+}
+
+// budget reads --cores and --memory.
+func (f *runFlags) budget() (pipeline.Resources, error) {
+	if f.cores < 0 {
+		return pipeline.Resources{}, usagef("--cores must be 0 or a number of cores, found %d", f.cores)
+	}
+	out := pipeline.Resources{Cores: f.cores}
+	if f.memory == "" {
+		return out, nil
+	}
+	var err error
+	if out.Memory, err = pipeline.ParseSize(f.memory); err != nil {
+		return pipeline.Resources{}, usagef("--memory: %w", err)
+	}
+	return out, nil
 }
 
 // newSink returns what shows the run to people: live lines on a terminal, plain ones elsewhere.

@@ -14,11 +14,14 @@ import (
 // printSummary tells people at the end what came out, and where it is.
 func printSummary(w io.Writer, r *pipeline.Result) {
 	var b strings.Builder
-	reused := 0
+	reused, skipped := 0, 0
 	stages, wide := 0, 0 // widths of the names of stages, and of files and metrics
 	for _, s := range r.Stages {
 		if s.Cached {
 			reused++
+		}
+		if s.Status == pipeline.StatusNotRun {
+			skipped++
 		}
 		stages = max(stages, len(s.ID))
 		for _, o := range s.Outputs {
@@ -31,6 +34,9 @@ func printSummary(w io.Writer, r *pipeline.Result) {
 	fmt.Fprintf(&b, "\n%s: done in %s", r.Run, event.FormatSeconds(r.Seconds))
 	if reused > 0 {
 		fmt.Fprintf(&b, ", %d of %d stages reused", reused, len(r.Stages))
+	}
+	if skipped > 0 {
+		fmt.Fprintf(&b, ", %d not chosen", skipped)
 	}
 	b.WriteString("\n")
 	for _, s := range r.Stages {

@@ -232,11 +232,11 @@ func (s *GatherSettings) Run(_ context.Context, job *pipeline.Job) error {
 
 // FailSettings are the settings of the kind fail.
 type FailSettings struct {
-	How string `yaml:"how" enum:"error,panic,nothing,hang,stubborn,flaky" doc:"What goes wrong."`
+	How string `yaml:"how" enum:"error,panic,nothing,hang,stubborn,flaky,twice" doc:"What goes wrong."`
 }
 
 // Fail is a kind that goes wrong. "nothing" forgets its output, "hang" waits until it is cancelled, "stubborn" does not even
-// stop then, "flaky" writes other bytes each time.
+// stop then, "flaky" writes other bytes each time, "twice" fails two times with an error that may pass.
 func Fail() pipeline.Kind {
 	return pipeline.Kind{
 		Name: "fail", Version: 1, Doc: "Goes wrong.",
@@ -259,6 +259,19 @@ func (s *FailSettings) Run(ctx context.Context, job *pipeline.Job) error {
 	case "stubborn":
 		job.Progress(event.Progress{Phase: "hang", Unit: "hour"})
 		select {}
+	case "twice":
+		tries := filepath.Join(job.Scratch, "tries")
+		data, err := os.ReadFile(tries)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if len(data) < 2 {
+			if err := os.WriteFile(tries, append(data, '.'), 0o666); err != nil {
+				return err
+			}
+			return pipeline.Retryable(errors.New("the line is busy"))
+		}
+		return os.WriteFile(job.Output("extra"), []byte("through\n"), 0o666)
 	case "flaky":
 		return os.WriteFile(job.Output("extra"), fmt.Appendln(nil, time.Now().UnixNano()), 0o666)
 	}

@@ -1,0 +1,259 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/store"
+)
+
+// crowd counts what runs at the same time.
+type crowd struct {
+	mu      sync.Mutex
+	running map[string]bool
+	most    int
+	order   []string
+}
+
+func (c *crowd) Emit(e event.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch e.Type {
+	case event.StageStarted:
+		c.running[e.Stage] = true
+		c.order = append(c.order, e.Stage)
+		c.most = max(c.most, len(c.running))
+	case event.StageFinished, event.StageFailed:
+		delete(c.running, e.Stage)
+	}
+}
+
+func (b *bench) runner(sink event.Sink) *pipeline.Runner {
+	return &pipeline.Runner{Store: b.store, Dir: b.dir, Events: sink, Version: "test", Backoff: time.Millisecond, Resources: pipeline.Resources{Cores: 4, Memory: 1000}}
+}
+
+func statuses(r *pipeline.Result) string {
+	var out []string
+	for _, s := range r.Stages {
+		out = append(out, s.ID+" "+string(s.Status))
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestStagesThatFitTogetherRunSideBySide(t *testing.T) {
+	for resources, want := range map[string]int{
+		"{}": 1, "{cores: 1}": 4, "{cores: 2}": 2, "{cores: 3}": 1, "{cores: 99}": 1, "{cores: 1, memory: 500}": 2, "{cores: 1, memory: 0.3kB}": 3,
+	} {
+		t.Run(resources, func(t *testing.T) {
+			b, c := newBench(t), &crowd{running: map[string]bool{}}
+			doc := "stages:\n  d:\n    kind: numbers\n    foreach: [1, 2, 3, 4, 5, 6]\n    resources: " + resources + "\n    settings: {count: 2, pause: 20ms, scale: '${item}'}\n"
+			if _, err := b.runner(c).Run(t.Context(), b.plan(doc, pipeline.PlanOptions{})); err != nil {
+				t.Fatal(err)
+			}
+			if c.most != want {
+				t.Errorf("%d ran side by side, want %d", c.most, want)
+			}
+		})
+	}
+}
+
+const branches = `
+name: branches
+stages:
+  bad: {kind: fail}
+  page: {kind: report, inputs: {total: one, extra: bad}}
+  last: {kind: gather, inputs: {totals: [one, two]}}
+  data: {kind: numbers}
+  one: {kind: sum, inputs: {numbers: data}}
+  two: {kind: mean, inputs: {numbers: data}}
+`
+
+func TestAfterAFailureNothingElseStarts(t *testing.T) {
+	b := newBench(t)
+	res, err := b.runner(nil).Run(t.Context(), b.plan(branches, pipeline.PlanOptions{}))
+	var se *pipeline.StageError
+	if !errors.As(err, &se) || se.Stage != "bad" || res.Status != pipeline.StatusFailed {
+		t.Errorf("error %v, status %s", err, res.Status)
+	}
+	if got, want := statuses(res), "bad failed, data not_run, one not_run, page not_run, two not_run, last not_run"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestKeepGoingRunsWhatDoesNotDependOnTheFailure(t *testing.T) {
+	b := newBench(t)
+	r := b.runner(nil)
+	r.KeepGoing = true
+	res, err := r.Run(t.Context(), b.plan(branches, pipeline.PlanOptions{}))
+	var se *pipeline.StageError
+	if !errors.As(err, &se) || se.Stage != "bad" || res.Status != pipeline.StatusFailed {
+		t.Errorf("error %v, status %s", err, res.Status)
+	}
+	if got, want := statuses(res), "bad failed, data done, one done, page not_run, two done, last done"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := res.Stages[3].Reason; got != "needs stage bad, which did not finish" {
+		t.Errorf("page: %s", got)
+	}
+}
+
+func TestErrorsThatMayPassAreTriedAgain(t *testing.T) {
+	const doc = "stages: {busy: {kind: fail, settings: {how: twice}%s}}"
+	b := newBench(t)
+	b.saw = &recorder{}
+	if _, err := b.runner(b.saw).Run(t.Context(), b.plan(fmt.Sprintf(doc, ""), pipeline.PlanOptions{})); err != nil {
+		t.Error(err)
+	}
+	want := []string{"busy: the line is busy; trying again in 1ms (1 of 2)", "busy: the line is busy; trying again in 2ms (2 of 2)"}
+	if diff := cmp.Diff(want, b.saw.messages(event.StageLog)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	b = newBench(t)
+	_, err := b.runner(nil).Run(t.Context(), b.plan(fmt.Sprintf(doc, ", retries: 1"), pipeline.PlanOptions{}))
+	if err == nil || !strings.Contains(err.Error(), "the line is busy") {
+		t.Errorf("with one retry: %v", err)
+	}
+}
+
+func TestAStageThatTakesTooLongFailsAndContinuesLater(t *testing.T) {
+	b := newBench(t)
+	const doc = "stages: {data: {kind: numbers, timeout: 50ms, settings: {count: 8, pause: 15ms}}}"
+	for tries := 1; ; tries++ {
+		res, err := b.runner(nil).Run(t.Context(), b.plan(doc, pipeline.PlanOptions{}))
+		if err == nil {
+			if tries < 2 {
+				t.Error("it was never stopped")
+			}
+			break
+		}
+		if !strings.Contains(err.Error(), "did not end within its timeout of 50ms") || res.Status != pipeline.StatusFailed || errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("status %s, error %v", res.Status, err)
+		}
+		if tries > 20 {
+			t.Fatal("it never gets on")
+		}
+	}
+}
+
+func TestWhichStagesARunIsAbout(t *testing.T) {
+	show := func(p *pipeline.Plan) string {
+		var out []string
+		for _, s := range p.Stages {
+			out = append(out, s.ID+" "+string(s.Action))
+		}
+		return strings.Join(out, ", ")
+	}
+	doc := strings.Replace(branches, "  bad: {kind: fail}\n", "", 1)
+	doc = strings.Replace(doc, ", extra: bad", "", 1)
+	fresh, done := newBench(t), newBench(t)
+	done.run(doc)
+	for _, c := range []struct {
+		b       *bench
+		options pipeline.PlanOptions
+		want    string
+	}{
+		{fresh, pipeline.PlanOptions{Until: []string{"one"}}, "data run, one run, page skip, two skip, last skip"},
+		{done, pipeline.PlanOptions{Only: []string{"one"}}, "data reuse, one reuse, page skip, two skip, last skip"},
+		{done, pipeline.PlanOptions{Only: []string{"one"}, Force: true}, "data reuse, one run, page skip, two skip, last skip"},
+		{done, pipeline.PlanOptions{From: []string{"one"}, Force: true}, "data reuse, one run, page run, two reuse, last run"},
+		{done, pipeline.PlanOptions{From: []string{"one"}, Until: []string{"last"}, Force: true}, "data reuse, one run, page skip, two reuse, last run"},
+		{done, pipeline.PlanOptions{Only: []string{"data", "two"}, Force: true}, "data run, one skip, page skip, two run, last skip"},
+	} {
+		if got := show(c.b.plan(doc, c.options)); got != c.want {
+			t.Errorf("%+v: got %s, want %s", c.options, got, c.want)
+		}
+	}
+	res, err := fresh.try(t.Context(), doc, pipeline.PlanOptions{Until: []string{"one"}})
+	if err != nil || res.Status != pipeline.StatusDone || statuses(res) != "data done, one done, page not_run, two not_run, last not_run" {
+		t.Errorf("%v, %s", err, statuses(res))
+	}
+	for _, c := range []struct {
+		options pipeline.PlanOptions
+		want    string
+	}{
+		{pipeline.PlanOptions{Only: []string{"last"}}, "--only last: it needs stage two, which is not chosen and must run: it has not run before"},
+		{pipeline.PlanOptions{From: []string{"tow"}}, "--from tow: the document has no such stage\n  did you mean two?"},
+	} {
+		d, err := pipeline.Load("toy.yaml", []byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Plan(t.Context(), fresh.registry(), fresh.store, c.options)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want %s", c.options, err, c.want)
+		}
+	}
+}
+
+// Whatever the shape of the graph and the budget, each stage runs once, after all that it reads, and within the budget.
+func TestEveryOrderOfARunIsRight(t *testing.T) {
+	base := newBench(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 8).Draw(rt, "stages")
+		doc := "stages:\n  data: {kind: numbers, resources: {cores: 1}}\n  first: {kind: sum}\n"
+		reads, cores := map[string][]string{}, map[string]int{"data": 1}
+		cores["first"] = 3
+		for i := range n {
+			id := fmt.Sprintf("s%d", i)
+			from := "data"
+			cores[id] = rapid.IntRange(1, 3).Draw(rt, "cores")
+			reads[id] = []string{from}
+			doc += fmt.Sprintf("  %s: {kind: sum, inputs: {numbers: data}, resources: {cores: %d}, settings: {digits: %d}}\n", id, cores[id], rapid.IntRange(0, 9).Draw(rt, "digits"))
+		}
+		doc += "  all: {kind: gather, inputs: {totals: [first"
+		for i := range n {
+			if rapid.Bool().Draw(rt, "in") {
+				doc += fmt.Sprintf(", s%d", i)
+				reads["all"] = append(reads["all"], fmt.Sprintf("s%d", i))
+			}
+		}
+		doc += "]}}\n"
+		cores["all"] = 3
+		reads["all"] = append(reads["all"], "first")
+		reads["first"] = []string{"data"}
+
+		b := *base
+		b.dir = t.TempDir()
+		var err error
+		if b.store, err = store.Open(t.TempDir() + "/store"); err != nil {
+			rt.Fatal(err)
+		}
+		var mu sync.Mutex
+		busy, done := 0, map[string]bool{}
+		r := &pipeline.Runner{Store: b.store, Dir: b.dir, Resources: pipeline.Resources{Cores: 3}, Events: event.Func(func(e event.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch e.Type {
+			case event.StageStarted:
+				for _, in := range reads[e.Stage] {
+					if !done[in] {
+						rt.Errorf("%s started before %s had ended", e.Stage, in)
+					}
+				}
+				if busy += cores[e.Stage]; busy > 3 {
+					rt.Errorf("%d cores are taken", busy)
+				}
+			case event.StageFinished:
+				busy -= cores[e.Stage]
+				done[e.Stage] = true
+			case event.StageReused: // two stages that compute the same
+				done[e.Stage] = true
+			}
+		})}
+		res, err := r.Run(t.Context(), b.plan(doc, pipeline.PlanOptions{}))
+		if err != nil || slices.ContainsFunc(res.Stages, func(s *pipeline.StageResult) bool { return s.Status != pipeline.StatusDone }) {
+			rt.Fatalf("%v: %s", err, statuses(res))
+		}
+	})
+}
