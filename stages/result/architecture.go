@@ -12,7 +12,7 @@ import (
 type Architecture struct {
 	Space             string      `json:"space"`
 	Architecture      string      `json:"architecture"` // the choice, as the space writes it
-	Operations        []string    `json:"operations"`   // the same, one name an edge
+	Operations        []string    `json:"operations"`   // the same, one name for each edge that has a choice
 	Algorithm         string      `json:"algorithm"`    // what chose it: "darts", "random_search", "neighborhood"
 	Seed              uint64      `json:"seed"`         // of the stage
 	OwnScore          *float64    `json:"own_score"`
@@ -32,15 +32,7 @@ type Candidate struct {
 
 // NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.
 func NewArchitecture(s *space.Space, a space.Architecture) *Architecture {
-	return &Architecture{Space: s.Name, Architecture: s.Format(a), Operations: operations(s, a), Candidates: []Candidate{}}
-}
-
-func operations(s *space.Space, a space.Architecture) []string {
-	names := make([]string, len(a))
-	for e, op := range a {
-		names[e] = s.Operations[op]
-	}
-	return names
+	return &Architecture{Space: s.Name, Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
 }
 
 // Parse returns the space and the chosen architecture in it.
@@ -61,7 +53,7 @@ func (a *Architecture) check() error {
 	if err != nil {
 		return err
 	}
-	if want := operations(s, arch); !slices.Equal(want, a.Operations) {
+	if want := s.OperationNames(arch); !slices.Equal(want, a.Operations) {
 		return fmt.Errorf("operations are %q, but architecture %s has %q", a.Operations, a.Architecture, want)
 	}
 	for i, c := range a.Candidates {

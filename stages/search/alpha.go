@@ -147,6 +147,10 @@ func (a *alpha) center(rng *rand.Rand) space.Probabilities {
 			i++
 		}
 	}
+	if a.run.space.Pairs {
+		// The sample is a genotype: the two strongest edges of each node.
+		return a.run.space.OneHot(a.run.space.Derive(t))
+	}
 	return a.run.space.OneHot(space.Probabilities(t).Argmax())
 }
 
@@ -159,7 +163,7 @@ func (a *alpha) move(ctx context.Context, b *dataset.Batch, rng *rand.Rand) (agg
 	copy(a.images, b.X)
 	copy(a.labels, b.Y)
 	center := a.center(rng)
-	neighbors := neighborhood.DrawRelaxed(center, a.run.Neighborhood, rng)
+	neighbors := neighborhood.DrawRelaxedIn(a.run.space, center, a.run.Neighborhood, rng)
 	scores := make([]float64, len(neighbors))
 	distances := make([]float64, len(neighbors))
 	gradients := make([][][]float64, len(neighbors))

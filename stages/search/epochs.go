@@ -150,7 +150,7 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 	row.ValidLoss, row.ValidAccuracy = valid.values()
 	if a != nil {
 		p := space.Softmax(a.table())
-		row.AlphaEntropy, row.Architecture = p.Entropy(), r.space.Format(p.Argmax())
+		row.AlphaEntropy, row.Architecture = p.Entropy(), r.space.Format(r.space.Derive(p))
 	}
 	if valid.batches == 0 {
 		if err := r.probe(ctx, &row); err != nil {

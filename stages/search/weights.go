@@ -121,7 +121,7 @@ func (t *trainer) set(epoch int, center space.Probabilities, rng *rand.Rand) *we
 	if r.Weights.At == AtNeighbor {
 		one := r.Neighborhood
 		one.Samples, one.IncludeCenter = 1, false
-		at = neighborhood.DrawRelaxed(center, one, rng)[0].Apply(center)
+		at = neighborhood.DrawRelaxedIn(r.space, center, one, rng)[0].Apply(center)
 	}
 	if t.path != nil {
 		fillChoices(t.path.choices, at.Argmax())

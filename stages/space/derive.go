@@ -13,11 +13,28 @@ func (s *Space) Derive(p Probabilities) Architecture {
 	if !s.Pairs {
 		return p.Argmax()
 	}
-	return s.MostProbable(p, 1)[0]
+	a := make(Architecture, len(s.Edges))
+	for _, g := range s.groups() {
+		best, kept := make([]int, g.size()), make([]int, g.size())
+		for i := range best {
+			row := p[g.first+i]
+			best[i], kept[i] = 1, i
+			for op := 2; op < len(row); op++ {
+				if row[op] > row[best[i]] {
+					best[i] = op
+				}
+			}
+		}
+		slices.SortStableFunc(kept, func(i, j int) int { return cmp.Compare(p[g.first+j][best[j]], p[g.first+i][best[i]]) })
+		for _, i := range kept[:2] {
+			g.of(a)[i] = best[i]
+		}
+	}
+	return a
 }
 
 // MostProbable returns the k architectures with the largest product of the probabilities of what they choose, largest first;
-// fewer where the space has fewer. The first is Derive(p). It widens a beam node by node or edge by edge, which is exact: a
+// fewer where the space has fewer. The first is what Derive gives, up to rounding. It widens a beam node by node or edge by edge, which is exact: a
 // part of one of the k best is itself among the k best parts.
 func (s *Space) MostProbable(p Probabilities, k int) []Architecture {
 	type part struct {
@@ -27,7 +44,7 @@ func (s *Space) MostProbable(p Probabilities, k int) []Architecture {
 	beam := []part{{}}
 	for _, options := range s.options(p) {
 		// Likelier ones come first, so that where rounding makes sums of logarithms equal, the order is right still.
-		slices.SortStableFunc(options, func(x, y option) int { return cmp.Compare(y.log, x.log) })
+		slices.SortStableFunc(options, func(x, y option) int { return cmp.Compare(y.weight, x.weight) })
 		// Of what is added to one part, no more than k can stay.
 		options = options[:min(k, len(options))]
 		var wider []part
@@ -48,8 +65,9 @@ func (s *Space) MostProbable(p Probabilities, k int) []Architecture {
 
 // option is a choice for a few edges in a row, with the logarithm of its probability.
 type option struct {
-	state []int
-	log   float64
+	state  []int
+	log    float64
+	weight float64 // by which the options of one choice are ordered: finer than log where it can be
 }
 
 // options returns the choices that make up an architecture, each with all its options.
@@ -59,7 +77,7 @@ func (s *Space) options(p Probabilities) [][]option {
 		for _, row := range p {
 			var options []option
 			for op, v := range row {
-				options = append(options, option{[]int{op}, math.Log(v)})
+				options = append(options, option{[]int{op}, math.Log(v), v})
 			}
 			out = append(out, options)
 		}
@@ -74,7 +92,7 @@ func (s *Space) options(p Probabilities) [][]option {
 			for i := range 2 {
 				log += math.Log(p[g.first+pr.edge[i]][pr.op[i]])
 			}
-			options = append(options, option{state, log})
+			options = append(options, option{state, log, log})
 		}
 		out = append(out, options)
 	}

@@ -39,8 +39,8 @@ func (n Network) resolve() (*space.Space, space.Architecture, error) {
 	return s, a, nil
 }
 
-// genotype returns the network as one of a genotype, if it is in the DARTS space.
-func (n Network) genotype() (g GenotypeNetwork, ok bool, err error) {
+// Genotype returns the network as one of a genotype, if it is in the DARTS space; ok tells whether it is.
+func (n Network) Genotype() (g GenotypeNetwork, ok bool, err error) {
 	s, a, err := n.resolve()
 	if err != nil || !s.Pairs {
 		return g, false, err
@@ -53,7 +53,7 @@ func (n Network) genotype() (g GenotypeNetwork, ok bool, err error) {
 // Indexes returns the parameters of the network and its running statistics, in the order of their flat vectors. The
 // total of the first is the number of trainable parameters.
 func (n Network) Indexes() (parameters, running *params.Index, err error) {
-	if g, ok, err := n.genotype(); ok || err != nil {
+	if g, ok, err := n.Genotype(); ok || err != nil {
 		if err != nil {
 			return nil, nil, err
 		}
@@ -82,7 +82,7 @@ func (n Network) Indexes() (parameters, running *params.Index, err error) {
 
 // TrainStep returns one step of SGD on the network's weights, which also moves the running statistics.
 func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
-	if g, ok, err := n.genotype(); ok || err != nil {
+	if g, ok, err := n.Genotype(); ok || err != nil {
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (l *layers) average(g *graph.Graph, running *graph.Value) *graph.Value {
 // Forward returns the network with the statistics of the batch and its weights as an input: images and params give
 // logits. It is what a supernet computes when it is given this architecture.
 func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
-	if g, ok, err := n.genotype(); ok || err != nil {
+	if g, ok, err := n.Genotype(); ok || err != nil {
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
 // Inference returns the network in its form for use: normalization by running statistics, weights inside the model, any
 // batch size. parameters and running are flat vectors in the order of Indexes. The input is normalized images.
 func (n Network) Inference(parameters, running []float32) (*onnx.ModelProto, error) {
-	if g, ok, err := n.genotype(); ok || err != nil {
+	if g, ok, err := n.Genotype(); ok || err != nil {
 		if err != nil {
 			return nil, err
 		}

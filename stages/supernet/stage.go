@@ -14,9 +14,9 @@ import (
 
 // Settings are the settings of the stage kind "supernet".
 type Settings struct {
-	Space      string   `yaml:"space" doc:"Search space: nasbench201."`
-	Channels   int      `yaml:"channels" doc:"Channels of the first of the three stages."`
-	Cells      int      `yaml:"cells" doc:"Cells a stage."`
+	Space      string   `yaml:"space" enum:"nasbench201,darts" doc:"Search space: nasbench201 or darts."`
+	Channels   int      `yaml:"channels" doc:"Channels of the first cells."`
+	Cells      int      `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
 	ImageSize  int      `yaml:"image_size" doc:"Height and width that images are reduced to by area while searching; 0 leaves them as they are."`
 	ScoreBatch int      `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
 	Training   Training `yaml:"training" doc:"The training step of the shared weights."`
@@ -57,8 +57,10 @@ var _ pipeline.Validator = (*Settings)(nil)
 // Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
 	var errs []error
-	if _, err := space.ByName(s.Space); err != nil {
+	sp, err := space.ByName(s.Space)
+	if err != nil {
 		errs = append(errs, &pipeline.SettingError{Path: "space", Err: err})
+		sp = space.NASBench201()
 	}
 	size := 32
 	if s.ImageSize != 0 {
@@ -71,7 +73,7 @@ func (s *Settings) Validate() error {
 	if s.ScoreBatch < 2 {
 		errs = append(errs, &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)})
 	}
-	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, size, size}}).Check(), s.Training.Validate("training"))
+	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, size, size}}).CheckFor(sp), s.Training.Validate("training"))
 	return errors.Join(errs...)
 }
 
@@ -130,7 +132,11 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := sn.Index.Save(job.Output("parameters")); err != nil {
 		return err
 	}
-	job.Info("%s with %d channels, cells a stage: %d, shared parameters: %d", sp.Name, s.Channels, s.Cells, sn.Index.Total())
+	unit := "cells a stage"
+	if sp.Pairs {
+		unit = "cells"
+	}
+	job.Info("%s with %d channels, %s: %d, shared parameters: %d", sp.Name, s.Channels, unit, s.Cells, sn.Index.Total())
 	job.Metric("shared_parameters", float64(sn.Index.Total()))
 	return nil
 }

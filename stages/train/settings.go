@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/dataset"
@@ -12,8 +13,11 @@ import (
 
 // Settings are the settings of the stage kind "train".
 type Settings struct {
-	Channels        int               `yaml:"channels" doc:"Channels of the first of the three stages."`
-	Cells           int               `yaml:"cells" doc:"Cells a stage."`
+	Channels        int               `yaml:"channels" doc:"Channels of the first cells."`
+	Cells           int               `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
+	Stem            string            `yaml:"stem" enum:"cifar,imagenet" doc:"How a network of the darts space begins: cifar (a 3x3 convolution) or imagenet (to an eighth of the resolution)."`
+	Auxiliary       float64           `yaml:"auxiliary" doc:"Weight of the loss of an auxiliary head, in the darts space, 0.4 in its recipes; the images must be 32x32, with the stem imagenet 224x224. 0 leaves the head out."`
+	DropPath        float64           `yaml:"drop_path" doc:"Probability of drop path, in the darts space, toward which it rises from epoch to epoch; 0.2 in its recipe for CIFAR-10."`
 	Epochs          int               `yaml:"epochs" doc:"Epochs of training."`
 	LearningRate    float64           `yaml:"learning_rate" doc:"Learning rate at the start; it falls along a cosine."`
 	LearningRateMin float64           `yaml:"learning_rate_min" doc:"Learning rate at the end."`
@@ -26,7 +30,7 @@ type Settings struct {
 // DefaultSettings returns the NAS-Bench-201 recipe (Dong and Yang, ICLR 2020) at a size for two cores.
 func DefaultSettings() Settings {
 	t := supernet.DefaultTraining()
-	return Settings{Channels: 16, Cells: 1, Epochs: 30, LearningRate: 0.1, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
+	return Settings{Channels: 16, Cells: 1, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -43,8 +47,15 @@ func (s *Settings) Validate() error {
 	check(s.LearningRate > 0 && !math.IsInf(s.LearningRate, 0), "learning_rate", "%v is not a number above 0", s.LearningRate)
 	check(s.LearningRateMin >= 0 && s.LearningRateMin <= s.LearningRate, "learning_rate_min", "%v is not between 0 and the learning rate %v", s.LearningRateMin, s.LearningRate)
 	check(s.Warmup >= 0 && s.Warmup < float64(s.Epochs), "warmup", "%v is not between 0 and less than the %d epochs", s.Warmup, s.Epochs)
+	check(s.Auxiliary >= 0 && !math.IsInf(s.Auxiliary, 0), "auxiliary", "%v is not a number of at least 0", s.Auxiliary)
+	check(s.DropPath >= 0 && s.DropPath < 1, "drop_path", "%v is not in [0, 1)", s.DropPath)
+	if stems := []string{string(supernet.StemCIFAR), string(supernet.StemImageNet)}; !slices.Contains(stems, s.Stem) {
+		errs = append(errs, pipeline.UnknownValue("stem", s.Stem, stems))
+	}
+	check(s.Channels >= 1, "channels", "%d channels; at least 1 is needed", s.Channels)
+	check(s.Cells >= 1, "cells", "%d cells; at least 1 is needed", s.Cells)
 	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
 	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)
-	errs = append(errs, (supernet.Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, 32, 32}}).Check(), s.Training.Validate("training"))
+	errs = append(errs, s.Training.Validate("training"))
 	return errors.Join(errs...)
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
@@ -58,6 +60,8 @@ type run struct {
 	history []result.TrainEpoch
 
 	images, rate, loss, correct []float32
+	drop                        bool      // whether the step takes drop path
+	drops                       []float32 // its input
 	labels                      []int64
 }
 
@@ -73,10 +77,23 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if err != nil {
 		return err
 	}
-	net := supernet.Network{Space: found.Space, Architecture: found.Architecture, Macro: supernet.MacroFor(data, s.Channels, s.Cells)}
-	index, running, err := net.Indexes()
+	net, err := s.network(found, data)
 	if err != nil {
 		return err
+	}
+	g, isGenotype, err := net.Genotype()
+	if err != nil {
+		return err
+	}
+	kept, running, err := net.Indexes() // without the auxiliary head
+	if err != nil {
+		return err
+	}
+	index := kept
+	if isGenotype && s.Auxiliary > 0 {
+		if index, running, err = g.Indexes(true); err != nil {
+			return err
+		}
 	}
 	rt, err := s.open(ctx)
 	if err != nil {
@@ -84,15 +101,45 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	}
 	r := &run{Settings: &s.Settings, job: job, states: map[string]*runtime.State{}}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.prepare(rt, net, data, index, running); err != nil {
+	build := func() (*onnx.ModelProto, error) { return net.TrainStep(s.Training) }
+	if isGenotype {
+		r.drop = s.DropPath > 0 && g.Drops() > 0
+		build = func() (*onnx.ModelProto, error) {
+			return g.TrainStep(supernet.GenotypeTraining{Training: s.Training, Auxiliary: s.Auxiliary, DropPath: s.DropPath > 0})
+		}
+	}
+	if err := r.prepare(rt, build, data, index, running); err != nil {
 		return err
 	}
-	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, index.Total(), r.count(data).Count, s.Epochs)
-	job.Metric("parameters", float64(index.Total()))
+	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), r.count(data).Count, s.Epochs)
+	job.Metric("parameters", float64(kept.Total()))
 	if err := r.train(ctx); err != nil {
 		return err
 	}
-	return r.write(net, index, running)
+	return r.write(net, kept.Total(), index, running)
+}
+
+// network returns the network to train.
+func (s *Settings) network(found *result.Architecture, data *dataset.Dataset) (supernet.Network, error) {
+	sp, _, err := found.Parse()
+	if err != nil {
+		return supernet.Network{}, err
+	}
+	net := supernet.Network{Space: found.Space, Architecture: found.Architecture, Macro: supernet.MacroFor(data, s.Channels, s.Cells)}
+	var errs []error
+	if sp.Pairs {
+		net.Stem = supernet.Stem(s.Stem)
+	} else {
+		only := func(given bool, path string) {
+			if given {
+				errs = append(errs, &pipeline.SettingError{Path: path, Err: fmt.Errorf("the architecture is of the space %s; only networks of the space darts have this setting, so leave it out", sp.Name)})
+			}
+		}
+		only(s.Stem != string(supernet.StemCIFAR), "stem")
+		only(s.Auxiliary > 0, "auxiliary")
+		only(s.DropPath > 0, "drop_path")
+	}
+	return net, errors.Join(append(errs, net.CheckFor(sp))...)
 }
 
 func (r *run) close() error {
@@ -114,7 +161,7 @@ func (r *run) count(data *dataset.Dataset) *dataset.Images {
 	return data.Train
 }
 
-func (r *run) prepare(rt *runtime.Runtime, net supernet.Network, data *dataset.Dataset, index, running *params.Index) (err error) {
+func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error), data *dataset.Dataset, index, running *params.Index) (err error) {
 	r.loader, err = dataset.NewLoader(r.count(data), data.Mean, data.Std, dataset.LoaderOptions{
 		Batch: r.Training.Batch, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches"),
 	})
@@ -134,7 +181,7 @@ func (r *run) prepare(rt *runtime.Runtime, net supernet.Network, data *dataset.D
 	if err := r.states[supernet.Running].Write(running.Initialize(seed.New(r.job.Seed, "running"))); err != nil {
 		return err
 	}
-	m, err := net.TrainStep(r.Training)
+	m, err := build()
 	if err != nil {
 		return err
 	}
@@ -150,8 +197,24 @@ func (r *run) prepare(rt *runtime.Runtime, net supernet.Network, data *dataset.D
 			return err
 		}
 	}
+	if r.drop {
+		if r.drops, err = r.step.Float32(supernet.DropPath); err != nil {
+			return err
+		}
+	}
 	r.labels, err = r.step.Int64(supernet.Labels)
 	return err
+}
+
+// dropPath draws the edges that each image of a step goes without. What is kept is larger for it, so that the mean stays.
+func (r *run) dropPath(epoch int, rng *rand.Rand) {
+	p := r.DropPath * float64(epoch) / float64(r.Epochs)
+	for i := range r.drops {
+		r.drops[i] = 0
+		if rng.Float64() >= p {
+			r.drops[i] = float32(1 / (1 - p))
+		}
+	}
 }
 
 // train runs the epochs that are left.
@@ -187,6 +250,7 @@ func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, 
 			Values:    []event.Value{{Name: "train_loss", Value: loss / float64(i)}, {Name: "train_accuracy", Value: hits / float64(images)}},
 		})
 	}
+	rng := seed.New(r.job.Seed, "drop_path", strconv.Itoa(epoch))
 	for b, err := range r.loader.Epoch(ctx, epoch) {
 		if err != nil {
 			return err
@@ -195,6 +259,7 @@ func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, 
 		copy(r.labels, b.Y)
 		rate = schedule(epoch*r.loader.Batches() + i)
 		r.rate[0] = float32(rate)
+		r.dropPath(epoch, rng)
 		if err := r.step.Run(ctx); err != nil {
 			return fmt.Errorf("training: %w", err)
 		}
@@ -271,7 +336,7 @@ func (r *run) resume() (int, error) {
 	return st.Epoch, nil
 }
 
-func (r *run) write(net supernet.Network, index, running *params.Index) error {
+func (r *run) write(net supernet.Network, parameters int, index, running *params.Index) error {
 	v := r.vectors()
 	about := map[string]string{"plateau.space": net.Space, "plateau.architecture": net.Architecture, "plateau.content": "trained weights and running statistics"}
 	err := supernet.SaveWeights(r.job.Output("weights"), about,
@@ -283,6 +348,6 @@ func (r *run) write(net supernet.Network, index, running *params.Index) error {
 		return err
 	}
 	last := r.history[len(r.history)-1]
-	r.job.Summary(fmt.Sprintf("%d parameters, training loss %.4f, training accuracy %.2f%% on augmented images", index.Total(), last.TrainLoss, 100*last.TrainAccuracy))
+	r.job.Summary(fmt.Sprintf("%d parameters, training loss %.4f, training accuracy %.2f%% on augmented images", parameters, last.TrainLoss, 100*last.TrainAccuracy))
 	return result.WriteTrainHistory(r.job.Output("history"), r.history)
 }

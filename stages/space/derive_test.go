@@ -1,4 +1,4 @@
-package search
+package space_test
 
 import (
 	"cmp"
@@ -31,7 +31,7 @@ func TestMostProbableArchitecturesAreThoseOfAnExhaustiveSearch(t *testing.T) {
 		value := rapid.OneOf(rapid.Map(rapid.IntRange(0, 3), func(i int) float64 { return float64(i) }), rapid.Float64Range(-30, 30))
 		p := space.Softmax(rapid.SliceOfN(rapid.SliceOfN(value, 5, 5), 6, 6).Draw(t, "alpha"))
 		k := rapid.IntRange(1, 60).Draw(t, "k")
-		got := mostProbable(sp, p, k)
+		got := sp.MostProbable(p, k)
 		if len(got) != k {
 			t.Fatalf("%d architectures instead of %d", len(got), k)
 		}
@@ -64,7 +64,7 @@ func TestMostProbableArchitecturesAreThoseOfAnExhaustiveSearch(t *testing.T) {
 func TestMostProbableGivesTheWholeSpaceAtMost(t *testing.T) {
 	sp := space.NASBench201()
 	p := sp.OneHot(space.Architecture{1, 2, 3, 4, 0, 1})
-	if got := mostProbable(sp, p, 1_000_000); len(got) != sp.Size() || !got[0].Equal(p.Argmax()) {
+	if got := sp.MostProbable(p, 1_000_000); len(got) != sp.Size() || !got[0].Equal(p.Argmax()) {
 		t.Errorf("%d architectures, first %v", len(got), got[0])
 	}
 }
@@ -76,7 +76,7 @@ func TestMostProbableSurvivesRounding(t *testing.T) {
 		p[e] = []float64{1e-300, 0, 0, 0, 0}
 	}
 	p[5] = []float64{0.2, math.Nextafter(0.2, 1), 0.2, 0.2, 0.2}
-	if got := mostProbable(space.NASBench201(), p, 1); !got[0].Equal(p.Argmax()) {
+	if got := space.NASBench201().MostProbable(p, 1); !got[0].Equal(p.Argmax()) {
 		t.Errorf("the first is %v, the most probable operations are %v", got[0], p.Argmax())
 	}
 }
