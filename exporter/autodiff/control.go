@@ -31,7 +31,7 @@ func (p *pass) branches(n *graph.Node, dy []*graph.Value, need []bool) []*graph.
 					outputs, seeds = append(outputs, body.Results[i]), append(seeds, d)
 				}
 			}
-			inside := newPass(outputs, seeds, wrt)
+			inside := newPass(p.options, outputs, seeds, wrt)
 			inside.scope = n.Scope
 			inside.view = p.viewInto(body, kept)
 			if err := inside.run(inside.between(body.Block.Nodes())); err != nil {

@@ -1,15 +1,31 @@
 package autodiff
 
-import "github.com/plateau-nas/plateau/exporter/graph"
+import (
+	"slices"
 
-func convRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	"github.com/plateau-nas/plateau/exporter/graph"
+)
+
+func (o *options) convRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	x, w, c := n.Inputs[0], n.Inputs[1], graph.ConvConfigOf(n)
 	out := make([]*graph.Value, len(n.Inputs))
+	// The gradient of a normalization is a factor a channel times a sum. The factor can as well go to the weights,
+	// which are much smaller than dy.
+	d, factor := dy[0], (*graph.Value)(nil)
+	if o.uses(FactorOnWeights) {
+		d, factor = channelFactor(d)
+	}
+	scaled := func(v *graph.Value) *graph.Value {
+		if factor == nil {
+			return v
+		}
+		return graph.Mul(v, graph.Reshape(factor, factor.Size(), 1, 1, 1))
+	}
 	if need[0] {
-		out[0] = convInputGradient(x, w, dy[0], c)
+		out[0] = o.convInputGradient(x, scaled(w), d, c)
 	}
 	if need[1] {
-		out[1] = convWeightGradient(x, w, dy[0], c)
+		out[1] = scaled(o.convWeightGradient(x, w, d, c))
 	}
 	if len(need) == 3 && need[2] {
 		out[2] = graph.ReduceSum(dy[0], false, 0, 2, 3)
@@ -17,11 +33,25 @@ func convRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return out
 }
 
+// channelFactor splits a product of v [N, C, H, W] with a factor a channel [C, 1, 1] in two; the factor is nil where d
+// is none.
+func channelFactor(d *graph.Value) (v, factor *graph.Value) {
+	n := d.Node()
+	if n == nil || n.Op != "Mul" || d.Rank() != 4 {
+		return d, nil
+	}
+	v, factor = n.Inputs[0], n.Inputs[1]
+	if !slices.Equal(v.Shape(), d.Shape()) || !slices.Equal(factor.Shape(), []int{d.Dim(1), 1, 1}) {
+		return d, nil
+	}
+	return v, factor
+}
+
 // convInputGradient returns dx of y = conv(x, w): at stride 1 the convolution of dy with the mirrored weights,
 // which ONNX Runtime does at the speed of the forward direction, otherwise the transposed convolution.
-func convInputGradient(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+func (o *options) convInputGradient(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
 	back := graph.ConvConfig{Stride: [2]int{1, 1}, Dilation: c.Dilation, Groups: c.Groups}
-	mirror := c.Stride == [2]int{1, 1}
+	mirror := o.uses(MirroredInput) && c.Stride == [2]int{1, 1}
 	for i := range 2 {
 		span := c.Dilation[i] * (w.Dim(2+i) - 1)
 		back.Pad[i], back.Pad[i+2] = span-c.Pad[i], span-c.Pad[i+2]
@@ -58,7 +88,7 @@ func mirrored(w *graph.Value, groups int) *graph.Value {
 
 // convTransposeRule: the transposed convolution is the input gradient of a convolution, so its own gradients are
 // that convolution and its weight gradient with the roles of input and output exchanged.
-func convTransposeRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+func (o *options) convTransposeRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	x, w, c := n.Inputs[0], n.Inputs[1], graph.ConvConfigOf(n)
 	out := make([]*graph.Value, len(n.Inputs))
 	d := dy[0]
@@ -75,7 +105,7 @@ func convTransposeRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.V
 		out[0] = graph.Conv(d, w, nil, c)
 	}
 	if need[1] {
-		out[1] = convWeightGradient(d, w, x, c)
+		out[1] = o.convWeightGradient(d, w, x, c)
 	}
 	return out
 }

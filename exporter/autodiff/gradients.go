@@ -16,7 +16,13 @@ import (
 // values of wrt. A value that no output depends on gets zeros.
 //
 // An operator without a rule between wrt and outputs is an error that names it.
-func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
+func Gradients(outputs, seeds, wrt []*graph.Value, opts ...Option) ([]*graph.Value, error) {
+	o := &options{without: map[string]bool{}}
+	for _, set := range opts {
+		if err := set(o); err != nil {
+			return nil, fmt.Errorf("taking gradients: %w", err)
+		}
+	}
 	if len(outputs) == 0 || len(seeds) > 0 && len(seeds) != len(outputs) {
 		return nil, fmt.Errorf("taking gradients: %d seeds for %d outputs", len(seeds), len(outputs))
 	}
@@ -44,7 +50,7 @@ func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
 			return nil, fmt.Errorf("taking gradients: output %d is %v; without a seed it must have one element, like a loss", i, out.Shape())
 		}
 	}
-	p := newPass(outputs, full, wrt)
+	p := newPass(o, outputs, full, wrt)
 	if err := p.run(p.between(p.reachable(outputs, wrt))); err != nil {
 		return nil, err
 	}
@@ -62,17 +68,18 @@ func Gradients(outputs, seeds, wrt []*graph.Value) ([]*graph.Value, error) {
 
 // pass is one walk from outputs back to wrt: over a graph, or over the branch of an If.
 type pass struct {
-	rules  map[string]rule
-	active map[*graph.Value]bool         // depends on wrt
-	total  map[*graph.Value]*graph.Value // the sum of the contributions to a value's gradient so far
+	options *options
+	rules   map[string]rule
+	active  map[*graph.Value]bool         // depends on wrt
+	total   map[*graph.Value]*graph.Value // the sum of the contributions to a value's gradient so far
 	// view maps the values of a branch, which are out of reach from outside, to equal ones that can be used; others stand
 	// for themselves.
 	view  map[*graph.Value]*graph.Value
 	scope string // of the If whose branch this is
 }
 
-func newPass(outputs, seeds, wrt []*graph.Value) *pass {
-	p := &pass{rules: rules(), active: map[*graph.Value]bool{}, total: map[*graph.Value]*graph.Value{}}
+func newPass(o *options, outputs, seeds, wrt []*graph.Value) *pass {
+	p := &pass{options: o, rules: rules(o), active: map[*graph.Value]bool{}, total: map[*graph.Value]*graph.Value{}}
 	for _, v := range wrt {
 		p.active[v] = true
 	}

@@ -34,23 +34,25 @@ func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 	}
 	x, scale := n.Inputs[0], n.Inputs[1]
 	g, channels := x.Graph(), x.Dim(1)
-	rstd, xhat := trainingStatistics(n)
+	rstd, z := trainingStatistics(n)
 	dbias := graph.ReduceSum(d, false, 0, 2, 3)
-	dscale := graph.ReduceSum(graph.Mul(d, xhat), false, 0, 2, 3)
-	if xhat != n.Outputs[0] {
-		dscale = graph.Mul(dscale, rstd) // xhat is only centered
+	dscale := graph.ReduceSum(graph.Mul(d, z), false, 0, 2, 3)
+	if z != n.Outputs[0] {
+		dscale = graph.Mul(dscale, rstd) // z is only centered
 	}
 	out[1], out[2] = dscale, dbias
 	if !need[0] {
 		return out
 	}
-	slope := graph.Mul(scale, rstd)
-	share := graph.Mul(slope, g.Scalar(-float32(channels)/float32(x.Size())))
-	onX := graph.Mul(share, dscale)
-	if xhat != n.Outputs[0] {
-		onX = graph.Mul(onX, rstd)
+	// With xhat or x - mean for z: dx = scale * rstd * (dy - dbias/M - z * dscale/M), where the rule of a convolution
+	// before this takes the factor in front apart again.
+	share := g.Scalar(-float32(channels) / float32(x.Size()))
+	onZ := graph.Mul(share, dscale)
+	if z != n.Outputs[0] {
+		onZ = graph.Mul(onZ, rstd)
 	}
-	out[0] = graph.Add(graph.Mul(d, perChannel(slope)), affine(xhat, onX, graph.Mul(share, dbias)))
+	sum := graph.Add(d, affine(z, onZ, graph.Mul(share, dbias)))
+	out[0] = graph.Mul(sum, perChannel(graph.Mul(scale, rstd)))
 	if more := byStatistics(n, dy); more != nil {
 		out[0] = graph.Add(out[0], more)
 	}
@@ -80,7 +82,7 @@ func byStatistics(n *graph.Node, dy []*graph.Value) *graph.Value {
 // trainingStatistics returns 1 / sqrt(variance + epsilon) of the batch, and the normalized input xhat or, when that
 // is not at hand, the centered input x - mean. Without scale and bias xhat is the node's own output. Centering first
 // keeps the sums accurate when the mean is large beside the deviation.
-func trainingStatistics(n *graph.Node) (rstd, xhat *graph.Value) {
+func trainingStatistics(n *graph.Node) (rstd, z *graph.Value) {
 	mean, variance := n.Outputs[1], n.Outputs[2]
 	rstd = reciprocalDeviation(variance, n)
 	if isConstant(n.Inputs[1], 1) && isConstant(n.Inputs[2], 0) {

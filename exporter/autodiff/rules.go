@@ -12,7 +12,7 @@ import (
 type rule func(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 
 // rules returns the rule of every operator that has one. If is differentiated by pass.branches.
-func rules() map[string]rule {
+func rules(o *options) map[string]rule {
 	return map[string]rule{
 		"Abs":                absRule,
 		"Add":                addRule,
@@ -20,8 +20,8 @@ func rules() map[string]rule {
 		"BatchNormalization": batchNormRule,
 		"Clip":               clipRule,
 		"Concat":             concatRule,
-		"Conv":               convRule,
-		"ConvTranspose":      convTransposeRule,
+		"Conv":               o.convRule,
+		"ConvTranspose":      o.convTransposeRule,
 		"Div":                divRule,
 		"Erf":                erfRule,
 		"Exp":                expRule,
@@ -70,7 +70,7 @@ func rules() map[string]rule {
 // Operators returns the names of the operators that gradients can be taken of, sorted.
 func Operators() []string {
 	names := []string{"If"}
-	for name := range rules() {
+	for name := range rules(&options{}) {
 		names = append(names, name)
 	}
 	slices.Sort(names)

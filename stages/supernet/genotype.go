@@ -3,6 +3,7 @@ package supernet
 import (
 	"fmt"
 
+	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/loss"
 	"github.com/plateau-nas/plateau/exporter/onnx"
@@ -104,7 +105,7 @@ func (n GenotypeNetwork) TrainStep(t GenotypeTraining) (*onnx.ModelProto, error)
 		done()
 		g.Output(AuxiliaryLoss, more, "Mean cross-entropy of the auxiliary head.")
 	}
-	if _, err := t.update(g, total, index, flat, vector); err != nil {
+	if _, err := t.update(g, total, index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network of a genotype: training step: %w", err)
 	}
 	g.Output(next+Running, l.average(g, running), "The running statistics after this step.")

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
@@ -106,7 +107,7 @@ func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
 	flat := params.NewFlat(index, vector)
 	l := &layers{params: flat}
 	logits := l.macro(x, n.Macro, l.discreteCell(s, a, true))
-	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector); err != nil {
+	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
 	}
 	g.Output(next+Running, l.average(g, running), "The running statistics after this step.")

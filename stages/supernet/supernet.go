@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/plateau-nas/plateau/exporter/autodiff"
@@ -20,6 +21,8 @@ type Supernet struct {
 	Space *space.Space
 	Macro Macro
 	Index *params.Index // the shared weights
+	// Without names formulations that are not used (see Formulations): for comparisons.
+	Without []string
 }
 
 // New returns the supernet of a space in a skeleton.
@@ -83,7 +86,10 @@ func (sn *Supernet) logits(l *layers, x *graph.Value, f form, given *graph.Value
 	case f == path:
 		return l.macro(x, sn.Macro, l.pathCell(sn.Space, given))
 	}
-	return l.macro(x, sn.Macro, l.relaxedCell(sn.Space, given))
+	if slices.Contains(sn.Without, JoinedOperations) {
+		return l.macro(x, sn.Macro, l.relaxedCell(sn.Space, given))
+	}
+	return l.macro(x, sn.Macro, l.joinedCell(sn.Space, given))
 }
 
 func (sn *Supernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, error) {
@@ -181,7 +187,7 @@ func (sn *Supernet) trainStep(name string, t Training, f form, architecture bool
 	if architecture {
 		extra = append(extra, chosen)
 	}
-	grads, err := t.update(g, l, sn.Index, flat, vector, extra...)
+	grads, err := t.update(g, l, sn.Index, flat, vector, gradientsWithout(sn.Without), extra...)
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: %s: %w", sn.Space.Name, name, err)
 	}
@@ -196,7 +202,7 @@ func (sn *Supernet) trainStep(name string, t Training, f form, architecture bool
 func (sn *Supernet) ArchitectureStep(batch int) (*onnx.ModelProto, error) {
 	g, _, _, chosen, logits := sn.start("architecture_step", batch, relaxed)
 	l := objective(g, logits, 0)
-	grads, err := autodiff.Gradients([]*graph.Value{l}, []*graph.Value{nil}, []*graph.Value{chosen})
+	grads, err := autodiff.Gradients([]*graph.Value{l}, []*graph.Value{nil}, []*graph.Value{chosen}, gradientsWithout(sn.Without))
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: architecture_step: %w", sn.Space.Name, err)
 	}

@@ -3,6 +3,7 @@ package supernet_test
 import (
 	"context"
 	"encoding/csv"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -187,6 +188,41 @@ func TestPathStepEqualsTrainStepAtOneHot(t *testing.T) {
 		got := pathStep(in)
 		for _, name := range []string{"loss", "correct", "next_params", "next_momentum"} {
 			closeTo(t, sp.Format(a)+" "+name, got[name].Data.([]float32), want[name].Data.([]float32), 1e-4)
+		}
+	}
+}
+
+// Formulations change the graphs, not what they compute.
+func TestFormulationsComputeTheSame(t *testing.T) {
+	rt := runtimetest.Open(t)
+	sp := space.NASBench201()
+	sn, err := supernet.New(sp, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	tr := supernet.DefaultTraining()
+	tr.Batch = 4
+	n := int64(sn.Index.Total())
+	in := map[string]runtime.Tensor{
+		"images": vector(normal(rng, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
+		"params": vector(sn.Index.Initialize(rng), n), "momentum": vector(normal(rng, int(n)), n), "learning_rate": vector([]float32{0.1}, 1),
+		"alpha": vector(normal(rng, 30), 6, 5),
+	}
+	step := func(without ...string) map[string]runtime.Tensor {
+		plain := *sn
+		plain.Without = without
+		return session(t, rt, func() (*onnx.ModelProto, error) { return plain.JointStep(tr) })(in)
+	}
+	want := step(supernet.Formulations()...)
+	cases := [][]string{nil}
+	for _, name := range supernet.Formulations() {
+		cases = append(cases, []string{name})
+	}
+	for _, without := range cases {
+		got := step(without...)
+		for _, name := range []string{"loss", "correct", "grad_alpha", "next_params", "next_momentum"} {
+			closeTo(t, fmt.Sprintf("%s without %v", name, without), got[name].Data.([]float32), want[name].Data.([]float32), 1e-4)
 		}
 	}
 }

@@ -71,10 +71,10 @@ func (t Training) Validate(prefix string) error {
 }
 
 // update adds the weight update to a training graph: gradients of the loss by the bound parameters, clipping, SGD.
-func (t Training) update(g *graph.Graph, objective *graph.Value, index *params.Index, flat *params.Flat, vector *graph.Value, extra ...*graph.Value) ([]*graph.Value, error) {
+func (t Training) update(g *graph.Graph, objective *graph.Value, index *params.Index, flat *params.Flat, vector *graph.Value, o autodiff.Option, extra ...*graph.Value) ([]*graph.Value, error) {
 	momentum := g.Input(Momentum, graph.Float32, []int{index.Total()}, "Momentum buffer of SGD; zeros at the start.")
 	lr := g.Input(LearningRate, graph.Float32, []int{1}, "Learning rate of this step.")
-	grads, err := autodiff.Gradients([]*graph.Value{objective}, []*graph.Value{nil}, append(append([]*graph.Value{}, flat.Values()...), extra...))
+	grads, err := autodiff.Gradients([]*graph.Value{objective}, []*graph.Value{nil}, append(append([]*graph.Value{}, flat.Values()...), extra...), o)
 	if err != nil {
 		return nil, err
 	}

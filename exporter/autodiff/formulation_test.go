@@ -1,0 +1,71 @@
+package autodiff_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/plateau-nas/plateau/exporter/autodiff"
+	"github.com/plateau-nas/plateau/exporter/graph"
+	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
+	"github.com/plateau-nas/plateau/runtime"
+)
+
+// TestFormulationsAgree takes the gradients of a convolution and its normalization, drawn at random, with each
+// formulation alone and with none.
+func TestFormulationsAgree(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		number := func(name string, from, to int) int { return rapid.IntRange(from, to).Draw(rt, name) }
+		g := graph.New("formulations")
+		size, kernel, groups := number("size", 3, 9), number("kernel", 1, 3), number("groups", 1, 2)
+		// More than one weight a filter, since normalization takes away the gradient along the weights themselves.
+		in, out := groups*number("in", 2, 3), groups*number("out", 1, 3)
+		x := g.Input("x", graph.Float32, []int{2, in, size, size + 1}, "")
+		w := g.Input("w", graph.Float32, []int{out, in / groups, kernel, kernel}, "")
+		scale := g.Input("scale", graph.Float32, []int{out}, "")
+		dy := func(y *graph.Value) *graph.Value { return g.Input("dy", graph.Float32, y.Shape(), "") }
+		stride := number("stride", 1, 2)
+		y := graph.Conv(x, w, nil, graph.Same(kernel, stride, number("dilation", 1, 2), groups))
+		y, _, _ = graph.BatchNormTrain(y, scale, g.Fill(0, out), g.Fill(0, out), g.Fill(0, out), graph.DefaultEpsilon, 0)
+		seed := dy(y)
+
+		cases := map[string][]string{"all": nil, "none": autodiff.Formulations()}
+		for _, name := range autodiff.Formulations() {
+			for _, other := range autodiff.Formulations() {
+				if other != name {
+					cases[name] = append(cases[name], other)
+				}
+			}
+		}
+		wrt := []*graph.Value{x, w, scale}
+		for name, without := range cases {
+			grads, err := autodiff.Gradients([]*graph.Value{y}, []*graph.Value{seed}, wrt, autodiff.Without(without...))
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for i, v := range grads {
+				g.Output(name+" "+wrt[i].Name(), v, "")
+			}
+		}
+		inputs := map[string]runtime.Tensor{}
+		for i, v := range append(wrt, seed) {
+			inputs[v.Name()] = graphtest.Float32(noise(number("noise", 0, 99)+i, v.Size()), v.Shape()...)
+		}
+		results := graphtest.Run(t, g, inputs)
+		for name := range maps.Keys(results) {
+			_, of, _ := strings.Cut(name, " ")
+			graphtest.Close(t, name, graphtest.Floats(t, results[name]), graphtest.Floats(t, results["none "+of]), 1e-4)
+		}
+	})
+}
+
+func TestUnknownFormulationIsAnError(t *testing.T) {
+	g := graph.New("unknown")
+	x := vector(g, "x", 1)
+	_, err := autodiff.Gradients([]*graph.Value{graph.Neg(x)}, nil, []*graph.Value{x}, autodiff.Without("magic"))
+	if err == nil || !strings.Contains(err.Error(), `"magic"`) || !strings.Contains(err.Error(), autodiff.AxesApart) {
+		t.Errorf("the error must name what is unknown and what there is: %v", err)
+	}
+}
