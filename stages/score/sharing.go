@@ -2,36 +2,25 @@ package score
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-// WeightSharing scores an architecture by running the supernet's path form with shared weights on validation
-// images, normalization using the statistics of each batch. Architectures are shared out among sessions of one
-// thread each; results do not depend on how many there are.
+// WeightSharing scores an architecture by running it with a supernet's shared weights on validation images,
+// normalization using the statistics of each batch. Architectures are shared out among workers of one thread each;
+// results do not depend on how many there are.
 type WeightSharing struct {
 	space   *space.Space
-	workers chan *worker
-	count   int
-	weights *runtime.State
+	engine  engine
 	batches []batch
 	images  int
-}
-
-type worker struct {
-	step    *runtime.Step
-	images  []float32
-	choices []int64
-	logits  []float32
 }
 
 type batch struct {
@@ -39,98 +28,158 @@ type batch struct {
 	y []int64
 }
 
+// engine computes what results are made of.
+type engine interface {
+	// evaluate returns one tally for each architecture, in order.
+	evaluate(ctx context.Context, architectures []space.Architecture) ([]tally, error)
+	close() error
+}
+
+// tally is what an architecture has done on some images.
+type tally struct {
+	loss float64 // summed cross-entropy in nats
+	hits int     // images classified correctly
+}
+
+// Form is how WeightSharing runs an architecture.
+type Form int
+
+const (
+	// Auto takes Constant where that is faster: on the CPU, for scores that take longer than loading a graph does.
+	Auto Form = iota
+	// Constant loads each architecture as a graph of its own, with constant weights, and runs what all architectures
+	// begin with once for all of them.
+	Constant
+	// Path runs the supernet's path form, one loaded graph for all architectures, which is given the weights each time.
+	Path
+)
+
 // SharingOptions say how WeightSharing evaluates.
 type SharingOptions struct {
 	// Images is the number of validation images, from the front of the split; it is rounded down to whole batches.
 	// 0 means all.
 	Images int
-	// Workers is the number of sessions; 0 means one for each thread of the runtime.
+	// Workers is how many runs may be under way at once; 0 means one for each thread of the runtime.
 	Workers int
+	// Form is how architectures are run. Scores of different forms differ by rounding.
+	Form Form
 }
 
-// NewWeightSharing loads the path form of a supernet of the space and takes batches from the images of the split.
+// NewWeightSharing reads the path form of a supernet of the space and takes batches from the images of the split.
 // weights is the state that holds the shared weights; it may change between evaluations.
 func NewWeightSharing(ctx context.Context, rt *runtime.Runtime, model []byte, s *space.Space, weights *runtime.State, images *dataset.Images, mean, std []float32, o SharingOptions) (_ *WeightSharing, err error) {
+	wrap := func(err error) error { return fmt.Errorf("preparing to score architectures: %w", err) }
 	if o.Workers <= 0 {
 		o.Workers = rt.Threads()
 	}
-	w := &WeightSharing{space: s, weights: weights, count: o.Workers, workers: make(chan *worker, o.Workers)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("preparing to score architectures: %w", err), w.Close())
-		}
-	}()
-	var size int
-	for range o.Workers {
-		step, err := rt.NewStep(model, runtime.StepOptions{
-			SessionOptions: runtime.SessionOptions{Name: "the supernet's path form", Threads: 1},
-			States:         map[string]*runtime.State{supernet.Params: weights},
-		})
-		if err != nil {
-			return nil, err
-		}
-		wk := &worker{step: step}
-		w.workers <- wk
-		if wk.images, err = step.Float32(supernet.Images); err != nil {
-			return nil, err
-		}
-		if wk.choices, err = step.Int64(supernet.Choices); err != nil {
-			return nil, err
-		}
-		if wk.logits, err = step.Float32(supernet.Logits); err != nil {
-			return nil, err
-		}
-		if size, err = w.fit(step, images); err != nil {
-			return nil, err
-		}
+	fits, err := fit(model, s, images)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	if n := fits.supernet.Index.Total(); weights.Len() != n {
+		return nil, wrap(fmt.Errorf("the supernet has %d shared weights, and %d were given; take both from the same run", n, weights.Len()))
 	}
 	want := images.Count
 	if o.Images > 0 && o.Images < want {
 		want = o.Images
 	}
-	if want < size {
-		return nil, fmt.Errorf("%d validation images do not fill one batch of %d; give the search more images to score on, or lower the supernet's score_batch", want, size)
+	if want < fits.batch {
+		return nil, wrap(fmt.Errorf("%d validation images do not fill one batch of %d; give the search more images to score on, or lower the supernet's score_batch", want, fits.batch))
 	}
-	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: size, DropLast: true})
+	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: fits.batch, DropLast: true})
 	if err != nil {
-		return nil, err
+		return nil, wrap(err)
 	}
+	w := &WeightSharing{space: s}
 	for b, err := range loader.Epoch(ctx, 0) {
 		if err != nil {
-			return nil, err
+			return nil, wrap(err)
 		}
 		w.batches = append(w.batches, batch{append([]float32(nil), b.X...), append([]int64(nil), b.Y...)})
 		w.images += b.Count
-		if w.images+size > want {
+		if w.images+fits.batch > want {
 			break
 		}
+	}
+	if o.Form == Auto {
+		o.Form = fastest(rt.Provider(), fits.supernet.Macro, w.images)
+	}
+	if o.Form == Path {
+		w.engine, err = newPathEngine(rt, model, weights, w.batches, o.Workers)
+	} else {
+		w.engine = newConstantEngine(rt, fits.supernet, weights, w.batches, o.Workers)
+	}
+	if err != nil {
+		return nil, wrap(err)
 	}
 	return w, nil
 }
 
-// fit checks that the supernet was built for the space and for images like these, and returns its batch size. Buffers of
-// the right length are not enough: four images of 8x8 pixels are as long as one of 16x16.
-func (w *WeightSharing) fit(step *runtime.Step, images *dataset.Images) (int, error) {
-	shapes := map[string][]int64{}
-	for _, info := range append(step.Inputs(), step.Outputs()...) {
-		shapes[info.Name] = info.Shape
+// fastest is the form that gives scores soonest.
+//
+// Constant weights let the CPU provider lay out convolutions in blocks, and an architecture then runs in two thirds of the
+// time that it takes in the path form, which also moves what "none" and "skip_connect" leave alone; but a graph has to be
+// loaded for each architecture, which takes as long as PATH form does for few and small images. Providers on a device gain
+// nothing from the layout and take far longer to load a graph.
+func fastest(provider string, m supernet.Macro, images int) Form {
+	if work := images * m.Channels * m.Image[1] * m.Image[2] * m.Cells; provider == runtime.ProviderCPU && work >= worthLoading {
+		return Constant
 	}
-	x, logits, choices := shapes[supernet.Images], shapes[supernet.Logits], shapes[supernet.Choices]
-	if len(x) != 4 || len(logits) != 2 || logits[0] != x[0] {
-		return 0, fmt.Errorf("the model is no path form of a supernet: its images have the shape %v and its logits %v", x, logits)
+	return Path
+}
+
+// worthLoading is from how many values on, in the outputs of one operation of the first stage on all images and in all
+// cells of a stage, a graph is worth loading: about 5 ms of a processor of 2023.
+const worthLoading = 500_000
+
+// fits is what a path form says of itself.
+type fits struct {
+	supernet *supernet.Supernet
+	batch    int
+}
+
+// fit checks that the supernet was built for the space and for images like these. Buffers of the right length are not
+// enough: four images of 8x8 pixels are as long as one of 16x16.
+func fit(model []byte, s *space.Space, images *dataset.Images) (fits, error) {
+	m, err := onnx.Decode(model)
+	if err != nil {
+		return fits{}, fmt.Errorf("reading the supernet's path form: %w", err)
 	}
-	if want := []int64{int64(images.Channels), int64(images.Height), int64(images.Width)}; !slices.Equal(x[1:], want) {
-		return 0, fmt.Errorf("the supernet was built for images of %v (channels, height, width) and the dataset has images of %v; build the supernet from the same dataset", x[1:], want)
-	}
-	if !slices.Equal(choices, []int64{int64(len(w.space.Edges))}) {
-		return 0, fmt.Errorf("the supernet takes choices of shape %v, but the space %s has %d edges", choices, w.space.Name, len(w.space.Edges))
-	}
-	for _, y := range images.Labels {
-		if y < 0 || y >= logits[1] {
-			return 0, fmt.Errorf("the dataset has the label %d and the supernet tells %d classes apart; build the supernet from the same dataset", y, logits[1])
+	shapes := map[string][]int{}
+	for _, v := range append(m.GetGraph().GetInput(), m.GetGraph().GetOutput()...) {
+		for _, d := range v.GetType().GetTensorType().GetShape().GetDim() {
+			shapes[v.GetName()] = append(shapes[v.GetName()], int(d.GetDimValue()))
 		}
 	}
-	return int(x[0]), nil
+	for _, name := range []string{supernet.Images, supernet.Choices, supernet.Params, supernet.Logits} {
+		if shapes[name] == nil {
+			return fits{}, fmt.Errorf("the model is no path form of a supernet: it has no input or output %q", name)
+		}
+	}
+	x, logits, choices := shapes[supernet.Images], shapes[supernet.Logits], shapes[supernet.Choices]
+	if len(x) != 4 || len(logits) != 2 || logits[0] != x[0] || x[0] < 1 {
+		return fits{}, fmt.Errorf("the model is no path form of a supernet: its images have the shape %v and its logits %v", x, logits)
+	}
+	if want := []int{images.Channels, images.Height, images.Width}; !slices.Equal(x[1:], want) {
+		return fits{}, fmt.Errorf("the supernet was built for images of %v (channels, height, width) and the dataset has images of %v; build the supernet from the same dataset", x[1:], want)
+	}
+	if !slices.Equal(choices, []int{len(s.Edges)}) {
+		return fits{}, fmt.Errorf("the supernet takes choices of shape %v, but the space %s has %d edges", choices, s.Name, len(s.Edges))
+	}
+	for _, y := range images.Labels {
+		if y < 0 || y >= int64(logits[1]) {
+			return fits{}, fmt.Errorf("the dataset has the label %d and the supernet tells %d classes apart; build the supernet from the same dataset", y, logits[1])
+		}
+	}
+	own, macro, err := supernet.Of(model)
+	if err != nil {
+		return fits{}, err
+	}
+	if own.Name != s.Name {
+		return fits{}, fmt.Errorf("the supernet is one of the space %s, not of %s", own.Name, s.Name)
+	}
+	sn, err := supernet.New(s, macro)
+	return fits{sn, x[0]}, err
 }
 
 // Images returns the number of images that every architecture is scored on.
@@ -143,61 +192,28 @@ func (w *WeightSharing) Sample() Sample {
 
 // Evaluate implements Evaluator.
 func (w *WeightSharing) Evaluate(ctx context.Context, architectures []space.Architecture) ([]Result, error) {
-	results := make([]Result, len(architectures))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(w.count)
-	for i, a := range architectures {
+	for _, a := range architectures {
 		if err := w.space.Check(a); err != nil {
-			return nil, errors.Join(err, group.Wait())
+			return nil, err
 		}
-		group.Go(func() error {
-			wk := <-w.workers
-			defer func() { w.workers <- wk }()
-			var err error
-			results[i], err = w.one(ctx, wk, a)
-			return err
-		})
 	}
-	if err := group.Wait(); err != nil {
+	tallies, err := w.engine.evaluate(ctx, architectures)
+	if err != nil {
 		return nil, fmt.Errorf("scoring by weight sharing: %w", err)
+	}
+	results := make([]Result, len(architectures))
+	for i, t := range tallies {
+		loss := t.loss / float64(w.images)
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return nil, fmt.Errorf("scoring by weight sharing: architecture %s: the loss is %v; the shared weights have diverged, so train them with a lower learning rate", w.space.Format(architectures[i]), loss)
+		}
+		results[i] = Result{Score: -loss, Loss: loss, Accuracy: float64(t.hits) / float64(w.images)}
 	}
 	return results, nil
 }
 
-func (w *WeightSharing) one(ctx context.Context, wk *worker, a space.Architecture) (Result, error) {
-	for e, op := range a {
-		wk.choices[e] = int64(op)
-	}
-	var loss float64
-	var hits int
-	for _, b := range w.batches {
-		copy(wk.images, b.x)
-		if err := wk.step.Run(ctx); err != nil {
-			return Result{}, fmt.Errorf("architecture %s: %w", w.space.Format(a), err)
-		}
-		l, h := CrossEntropy(wk.logits, b.y)
-		loss += l
-		hits += h
-	}
-	loss /= float64(w.images)
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return Result{}, fmt.Errorf("architecture %s: the loss is %v; the shared weights have diverged, so train them with a lower learning rate", w.space.Format(a), loss)
-	}
-	return Result{Score: -loss, Loss: loss, Accuracy: float64(hits) / float64(w.images)}, nil
-}
-
 // Close frees the sessions. It must not be called during an evaluation.
-func (w *WeightSharing) Close() error {
-	var errs []error
-	for {
-		select {
-		case wk := <-w.workers:
-			errs = append(errs, wk.step.Close())
-		default:
-			return errors.Join(errs...)
-		}
-	}
-}
+func (w *WeightSharing) Close() error { return w.engine.close() }
 
 // CrossEntropy returns the summed cross-entropy in nats of rows of logits against labels, and how many rows have
 // their largest logit, the first of equal ones, at the label. Every row has len(logits)/len(labels) classes, and labels

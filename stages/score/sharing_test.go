@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,18 @@ type fixture struct {
 	model   []byte
 	flat    []float32
 	weights *runtime.State
+	form    score.Form
+}
+
+// eachForm runs a test on a fixture for each form of evaluation.
+func eachForm(t *testing.T, valid int, test func(*testing.T, *fixture)) {
+	for name, form := range map[string]score.Form{"constant": score.Constant, "path": score.Path} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, valid)
+			f.form = form
+			test(t, f)
+		})
+	}
 }
 
 const batch = 8
@@ -52,7 +65,7 @@ func newFixture(t *testing.T, valid int) *fixture {
 	if err := f.weights.Write(f.flat); err != nil {
 		t.Fatal(err)
 	}
-	// A state cannot be closed while a step uses it, so this shows whether everything was.
+	// A state cannot be closed while a step uses it, so this shows whether the path form was.
 	t.Cleanup(func() {
 		if err := f.weights.Close(); err != nil {
 			t.Error(err)
@@ -76,6 +89,7 @@ func encoded(t *testing.T, build func(batch int) (*onnx.ModelProto, error)) []by
 
 func (f *fixture) sharing(t *testing.T, o score.SharingOptions) *score.WeightSharing {
 	t.Helper()
+	o.Form = f.form
 	w, err := score.NewWeightSharing(context.Background(), f.rt, f.model, f.sp, f.weights, f.data.Valid, f.data.Mean, f.data.Std, o)
 	if err != nil {
 		t.Fatal(err)
@@ -161,64 +175,114 @@ func (f *fixture) alone(t *testing.T, a space.Architecture, images int) score.Re
 }
 
 func TestWeightSharingEqualsTheStandAloneNetworks(t *testing.T) {
-	f := newFixture(t, 20)
-	for _, c := range []struct{ images, used int }{{0, 16}, {16, 16}, {15, 8}, {9, 8}, {100, 16}} {
-		w := f.sharing(t, score.SharingOptions{Images: c.images, Workers: 1})
-		if w.Images() != c.used {
-			t.Errorf("asked for %d images, %d are used instead of %d", c.images, w.Images(), c.used)
-		}
-		archs := drawn(4)
-		for i, got := range evaluate(t, w, archs) {
-			want := f.alone(t, archs[i], c.used)
-			if math.Abs(got.Loss-want.Loss) > 1e-4*want.Loss || got.Accuracy != want.Accuracy || got.Score != -got.Loss {
-				t.Errorf("%s on %d images: %+v, the stand-alone network has %+v", f.sp.Format(archs[i]), c.used, got, want)
+	eachForm(t, 20, func(t *testing.T, f *fixture) {
+		for _, c := range []struct{ images, used int }{{0, 16}, {16, 16}, {15, 8}, {9, 8}, {100, 16}} {
+			w := f.sharing(t, score.SharingOptions{Images: c.images, Workers: 1})
+			if w.Images() != c.used {
+				t.Errorf("asked for %d images, %d are used instead of %d", c.images, w.Images(), c.used)
+			}
+			archs := drawn(4)
+			for i, got := range evaluate(t, w, archs) {
+				want := f.alone(t, archs[i], c.used)
+				if math.Abs(got.Loss-want.Loss) > 1e-4*want.Loss || got.Accuracy != want.Accuracy || got.Score != -got.Loss {
+					t.Errorf("%s on %d images: %+v, the stand-alone network has %+v", f.sp.Format(archs[i]), c.used, got, want)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestScoresDoNotDependOnWorkersOrOrder(t *testing.T) {
-	f := newFixture(t, 16)
-	archs := drawn(12)
-	want := evaluate(t, f.sharing(t, score.SharingOptions{Workers: 1}), archs)
-	two := f.sharing(t, score.SharingOptions{Workers: 2})
-	if diff := cmp.Diff(want, evaluate(t, two, archs)); diff != "" {
-		t.Errorf("two workers answer differently (-one +two):\n%s", diff)
-	}
-	rng := rand.New(rand.NewPCG(4, 4))
-	order := rng.Perm(len(archs))
-	shuffled := make([]space.Architecture, len(archs))
-	for i, j := range order {
-		shuffled[i] = archs[j]
-	}
-	got := evaluate(t, two, shuffled)
-	for i, j := range order {
-		if !cmp.Equal(got[i], want[j]) {
-			t.Errorf("architecture %d: %+v in another order, %+v before", j, got[i], want[j])
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		archs := drawn(12)
+		want := evaluate(t, f.sharing(t, score.SharingOptions{Workers: 1}), archs)
+		two := f.sharing(t, score.SharingOptions{Workers: 2})
+		if diff := cmp.Diff(want, evaluate(t, two, archs)); diff != "" {
+			t.Errorf("two workers answer differently (-one +two):\n%s", diff)
 		}
-	}
-	if got := evaluate(t, two, archs[:1]); !cmp.Equal(got[0], want[0]) {
-		t.Errorf("asked for alone: %+v, among others: %+v", got[0], want[0])
-	}
+		if diff := cmp.Diff(want[:1], evaluate(t, f.sharing(t, score.SharingOptions{Workers: 5}), archs[:1])); diff != "" {
+			t.Errorf("more workers than there is work answer differently (-one +five):\n%s", diff)
+		}
+		rng := rand.New(rand.NewPCG(4, 4))
+		order := rng.Perm(len(archs))
+		shuffled := make([]space.Architecture, len(archs))
+		for i, j := range order {
+			shuffled[i] = archs[j]
+		}
+		got := evaluate(t, two, shuffled)
+		for i, j := range order {
+			if !cmp.Equal(got[i], want[j]) {
+				t.Errorf("architecture %d: %+v in another order, %+v before", j, got[i], want[j])
+			}
+		}
+		if got := evaluate(t, two, archs[:1]); !cmp.Equal(got[0], want[0]) {
+			t.Errorf("asked for alone: %+v, among others: %+v", got[0], want[0])
+		}
+	})
 }
 
 // The weights are those of the state at the time, not of the time when the evaluator was made.
 func TestScoresFollowTheWeights(t *testing.T) {
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		w, archs := f.sharing(t, score.SharingOptions{}), drawn(3)
+		before := evaluate(t, w, archs)
+		if err := f.weights.Write(f.sn.Index.Initialize(rand.New(rand.NewPCG(77, 1)))); err != nil {
+			t.Fatal(err)
+		}
+		if after := evaluate(t, w, archs); cmp.Equal(after[1], before[1]) {
+			t.Error("other weights give the same score")
+		}
+		if err := f.weights.Write(f.flat); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, evaluate(t, w, archs)); diff != "" {
+			t.Errorf("the old weights give other scores:\n%s", diff)
+		}
+	})
+}
+
+// What an architecture scores is the same in both forms, but for rounding.
+func TestFormsAgree(t *testing.T) {
+	f := newFixture(t, 24)
+	archs := append(drawn(20), space.Architecture{3, 0, 0, 0, 0, 0}, space.Architecture{0, 0, 3, 0, 0, 2}, space.Architecture{2, 0, 3, 1, 0, 0})
+	f.form = score.Path
+	want := evaluate(t, f.sharing(t, score.SharingOptions{}), archs)
+	f.form = score.Constant
+	for i, got := range evaluate(t, f.sharing(t, score.SharingOptions{}), archs) {
+		if math.Abs(got.Loss-want[i].Loss) > 1e-5*want[i].Loss || got.Accuracy != want[i].Accuracy {
+			t.Errorf("%s: %+v with constant weights, %+v in the path form", f.sp.Format(archs[i]), got, want[i])
+		}
+	}
+}
+
+func TestWeightsOfAnotherSupernetAreRefused(t *testing.T) {
 	f := newFixture(t, 16)
-	w, archs := f.sharing(t, score.SharingOptions{}), drawn(3)
-	before := evaluate(t, w, archs)
-	if err := f.weights.Write(f.sn.Index.Initialize(rand.New(rand.NewPCG(77, 1)))); err != nil {
+	other, err := f.rt.NewState(len(f.flat) + 1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if after := evaluate(t, w, archs); cmp.Equal(after[1], before[1]) {
-		t.Error("other weights give the same score")
+	defer other.Close()
+	_, err = score.NewWeightSharing(context.Background(), f.rt, f.model, f.sp, other, f.data.Valid, f.data.Mean, f.data.Std, score.SharingOptions{})
+	if err == nil || !strings.Contains(err.Error(), "shared weights") || !strings.Contains(err.Error(), "same run") {
+		t.Error(err)
 	}
-	if err := f.weights.Write(f.flat); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, evaluate(t, w, archs)); diff != "" {
-		t.Errorf("the old weights give other scores:\n%s", diff)
-	}
+}
+
+func TestEvaluationsMayOverlap(t *testing.T) {
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		w, archs := f.sharing(t, score.SharingOptions{Workers: 2}), drawn(6)
+		want := evaluate(t, w, archs)
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				got, err := w.Evaluate(context.Background(), archs)
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Errorf("beside others: %v (-alone +beside):\n%s", err, diff)
+				}
+			})
+		}
+		group.Wait()
+	})
 }
 
 func TestWeightSharingSaysWhatDoesNotFit(t *testing.T) {
@@ -262,45 +326,50 @@ func TestWeightSharingSaysWhatDoesNotFit(t *testing.T) {
 }
 
 func TestDivergedWeightsAreAnError(t *testing.T) {
-	f := newFixture(t, 16)
-	w := f.sharing(t, score.SharingOptions{})
-	for _, v := range []float64{math.NaN(), math.Inf(1)} {
-		bad := append([]float32(nil), f.flat...)
-		for i := range bad {
-			bad[i] = float32(v)
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		w := f.sharing(t, score.SharingOptions{})
+		for _, v := range []float64{math.NaN(), math.Inf(1)} {
+			bad := append([]float32(nil), f.flat...)
+			for i := range bad {
+				bad[i] = float32(v)
+			}
+			if err := f.weights.Write(bad); err != nil {
+				t.Fatal(err)
+			}
+			_, err := w.Evaluate(context.Background(), drawn(4))
+			if err == nil || !strings.Contains(err.Error(), "diverged") || !strings.Contains(err.Error(), "lower learning rate") || !strings.Contains(err.Error(), "architecture |") {
+				t.Errorf("weights of %v: %v", v, err)
+			}
 		}
-		if err := f.weights.Write(bad); err != nil {
+		// The evaluator is as good as before.
+		if err := f.weights.Write(f.flat); err != nil {
 			t.Fatal(err)
 		}
-		_, err := w.Evaluate(context.Background(), drawn(4))
-		if err == nil || !strings.Contains(err.Error(), "diverged") || !strings.Contains(err.Error(), "lower learning rate") || !strings.Contains(err.Error(), "architecture |") {
-			t.Errorf("weights of %v: %v", v, err)
-		}
-	}
-	// The evaluator is as good as before.
-	if err := f.weights.Write(f.flat); err != nil {
-		t.Fatal(err)
-	}
-	evaluate(t, w, drawn(3))
+		evaluate(t, w, drawn(3))
+	})
 }
 
 func TestWeightSharingRefusesWhatIsNotInTheSpace(t *testing.T) {
-	w := newFixture(t, 16).sharing(t, score.SharingOptions{})
-	for _, a := range []space.Architecture{{0, 0, 0}, {0, 0, 0, 0, 0, 5}} {
-		if _, err := w.Evaluate(context.Background(), []space.Architecture{{1, 1, 1, 1, 1, 1}, a}); err == nil {
-			t.Errorf("%v has a score", a)
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		w := f.sharing(t, score.SharingOptions{})
+		for _, a := range []space.Architecture{{0, 0, 0}, {0, 0, 0, 0, 0, 5}} {
+			if _, err := w.Evaluate(context.Background(), []space.Architecture{{1, 1, 1, 1, 1, 1}, a}); err == nil {
+				t.Errorf("%v has a score", a)
+			}
 		}
-	}
+	})
 }
 
 func TestScoringEndsWithTheContext(t *testing.T) {
-	w := newFixture(t, 16).sharing(t, score.SharingOptions{})
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := w.Evaluate(ctx, drawn(5)); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	evaluate(t, w, drawn(2))
+	eachForm(t, 16, func(t *testing.T, f *fixture) {
+		w := f.sharing(t, score.SharingOptions{})
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := w.Evaluate(ctx, drawn(5)); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		evaluate(t, w, drawn(2))
+	})
 }
 
 func TestCrossEntropy(t *testing.T) {

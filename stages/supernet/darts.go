@@ -62,25 +62,32 @@ func (l *layers) chosenOperation(choice, x *graph.Value, edge space.Edge, p plac
 	for _, op := range space.DARTSOperations() {
 		branches = append(branches, func() []*graph.Value {
 			defer g.Scope(op)()
-			var y *graph.Value
-			switch op {
-			case opNone:
+			y := on.sharedOperation(op, x, stride)
+			if y == nil {
 				y = graph.Expand(g.Fill(0, 1), x.Dim(0), x.Dim(1), x.Dim(2)/stride, x.Dim(3)/stride)
-			case opMaxPool:
-				y = on.norm(graph.MaxPool(x, graph.SquarePool(3, stride, 1)), false, nil)
-			case opAvgPool:
-				y = on.norm(graph.AveragePool(x, graph.SquarePool(3, stride, 1)), false, nil)
-			case opSkip:
-				if y = x; stride != 1 {
-					y = on.factorizedReduce(graph.Relu(x), 1, x.Dim(1), false, nil)
-				}
-			default:
-				y = on.convolution(op, graph.Relu(x), 1, stride, false, nil)
 			}
 			return []*graph.Value{y}
 		})
 	}
 	return graph.Switch(choice, branches...)[0]
+}
+
+// sharedOperation applies one operation of the supernet to x, on one edge. Its result is nil for "none".
+func (l *layers) sharedOperation(op string, x *graph.Value, stride int) *graph.Value {
+	switch op {
+	case opNone:
+		return nil
+	case opMaxPool:
+		return l.norm(graph.MaxPool(x, graph.SquarePool(3, stride, 1)), false, nil)
+	case opAvgPool:
+		return l.norm(graph.AveragePool(x, graph.SquarePool(3, stride, 1)), false, nil)
+	case opSkip:
+		if stride == 1 {
+			return x
+		}
+		return l.factorizedReduce(graph.Relu(x), 1, x.Dim(1), false, nil)
+	}
+	return l.convolution(op, graph.Relu(x), 1, stride, false, nil)
 }
 
 // shares bind the parameters of one edge to its part of those of all edges that leave the same state.

@@ -93,13 +93,23 @@ func (l *layers) residual(x *graph.Value, out int) *graph.Value {
 
 // macro writes the skeleton around the cells and returns the logits [N, classes].
 func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.Value) *graph.Value {
+	return l.body(l.stem(x, m), m, cell)
+}
+
+// stem is what comes before the first cell.
+func (l *layers) stem(x *graph.Value, m Macro) *graph.Value {
+	defer x.Graph().Scope("stem")()
+	return l.norm(l.conv(x, m.Channels, 3, 1), true, nil)
+}
+
+// body is everything after the stem.
+func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.Value) *graph.Value {
 	g := x.Graph()
 	in := func(name string, f func() *graph.Value) *graph.Value {
 		defer g.Scope(name)()
 		return f()
 	}
 	c := m.Channels
-	x = in("stem", func() *graph.Value { return l.norm(l.conv(x, c, 3, 1), true, nil) })
 	for stage := range 3 {
 		for i := range m.Cells {
 			x = in(fmt.Sprintf("stage%d/cell%d", stage, i), func() *graph.Value { return cell(x) })
