@@ -1,0 +1,141 @@
+package stages_test
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/store"
+	"github.com/plateau-nas/plateau/stages"
+	"github.com/plateau-nas/plateau/stages/internal/stagetest"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// runDocument runs a document to its end and returns the paths of its outputs and the metrics of its stages,
+// each by STAGE.NAME.
+func runDocument(t *testing.T, text string) (map[string]string, map[string]float64) {
+	t.Helper()
+	reg, err := stages.Registry(stagetest.Opener(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := pipeline.Load("tiny.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
+	res, err := runner.Run(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := map[string]float64{}
+	for _, s := range res.Stages {
+		for _, m := range s.Metrics {
+			metrics[s.ID+"."+m.Name] = m.Value
+		}
+	}
+	return res.Outputs(), metrics
+}
+
+const dartsDocument = `
+name: darts
+seed: 1
+stages:
+  data:
+    kind: dataset
+    settings: {source: shapes, size: 32, train_images: 16, test_images: 8, valid_fraction: 0.5}
+  supernet:
+    kind: supernet
+    settings: {space: darts, channels: 2, cells: 2, image_size: 8, score_batch: 4, training: {batch: 4}}
+  search:
+    kind: search
+    settings:
+      algorithm: darts
+      epochs: 2
+      finalists: 2
+      score_images: 4
+      weights: {at: center}
+      neighborhood: {radius: 1, samples: 2}
+  neighborhood:
+    kind: neighborhood
+    settings: {samples: 8, score_images: 4}
+  train:
+    kind: train
+    inputs: {architecture: neighborhood.architecture}
+    settings: {channels: 2, cells: 3, epochs: 2, auxiliary: 0.4, drop_path: 0.2, training: {batch: 4}}
+  export:
+    kind: export
+    inputs: {architecture: neighborhood.architecture}
+    settings: {batch: 4}
+  evaluate:
+    kind: evaluate
+    settings: {batch: 4, latency_runs: 1}
+  report:
+    kind: report
+    inputs: {architecture: neighborhood.architecture}
+`
+
+// The whole way from a relaxed search of the DARTS space to a report on the exported network.
+func TestDARTSSpaceEndToEnd(t *testing.T) {
+	outputs, metrics := runDocument(t, dartsDocument)
+	found, err := result.ReadArchitecture(outputs["search.architecture"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, a, err := found.Parse()
+	if err != nil || s.Name != "darts" || !a.Equal(s.Derive(found.Probabilities)) || len(found.Operations) != 16 {
+		t.Errorf("found %s: %v", found.Architecture, err)
+	}
+	if found.Algorithm != "na_darts" || len(found.Candidates) != 2 || len(found.Alpha) != 28 {
+		t.Errorf("%s with %d candidates", found.Algorithm, len(found.Candidates))
+	}
+	ranking, err := result.ReadRanking(outputs["neighborhood.ranking"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range ranking.Finalists {
+		worst, err := s.Parse(f.Worst.Architecture)
+		center, _ := s.Parse(f.Architecture)
+		if err != nil || f.Neighbors != 8 || s.Distance(center, worst) != 1 {
+			t.Errorf("finalist %s: %d neighbors, the worst %s", f.Architecture, f.Neighbors, f.Worst.Architecture)
+		}
+	}
+	if n := metrics["train.parameters"]; n != metrics["evaluate.parameters"] || n < 1000 {
+		t.Errorf("%v parameters in training, %v in use", n, metrics["evaluate.parameters"])
+	}
+	page, err := os.ReadFile(outputs["report.report"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"normal cell</text>", "reduce cell</text>"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the report lacks %s", want)
+		}
+	}
+}
+
+// Random search trains and scores genotypes along single paths.
+func TestRandomSearchOfTheDARTSSpace(t *testing.T) {
+	document, _, _ := strings.Cut(dartsDocument, "      algorithm: darts")
+	document = strings.Replace(document, "cells: 2", "cells: 1", 1)
+	outputs, _ := runDocument(t, document+"      {epochs: 1, candidates: 2, finalists: 1, score_images: 4, neighborhood: {samples: 2}}\n")
+	found, err := result.ReadArchitecture(outputs["search.architecture"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := space.DARTS().Parse(found.Architecture); err != nil || found.Algorithm != "na_rs" || found.OwnScore == nil || math.IsNaN(*found.OwnScore) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
