@@ -175,8 +175,8 @@ func newRanking(c Content, s *space.Space) *rankingView {
 		if err != nil {
 			continue
 		}
-		for _, op := range arch {
-			used[op] = true
+		for _, e := range s.Chosen(arch) {
+			used[arch[e]] = true
 		}
 		row := rankingRow{
 			Winner: i == r.Winner, Rank: f.RankNeighborhood, Own: f.RankOwn, Moved: moved(f.RankOwn - f.RankNeighborhood),
@@ -195,7 +195,7 @@ func newRanking(c Content, s *space.Space) *rankingView {
 	for op, ok := range used {
 		if ok {
 			name := s.Operations[op]
-			v.Keys = append(v.Keys, key{Color: template.CSS(draw.Color(name)), Name: draw.Label(name), Value: letter(name)})
+			v.Keys = append(v.Keys, key{Color: template.CSS(draw.Color(name)), Name: draw.Label(name), Value: letter(s, name)})
 		}
 	}
 	return v
@@ -224,22 +224,26 @@ func neighborMean(s *space.Space, f result.Finalist) float64 {
 }
 
 func chips(s *space.Space, arch space.Architecture) []chip {
-	out := make([]chip, len(arch))
-	for e, op := range arch {
-		name := s.Operations[op]
-		out[e] = chip{
-			Letter: letter(name), Tip: edgeName(s, e) + " " + draw.Label(name), Color: template.CSS(draw.Color(name)),
-			First: e > 0 && s.Edges[e].To != s.Edges[e-1].To,
-		}
+	var out []chip
+	node := -1
+	for _, e := range s.Chosen(arch) {
+		name := s.Operations[arch[e]]
+		out = append(out, chip{
+			Letter: letter(s, name), Tip: edgeName(s, e) + " " + draw.Label(name), Color: template.CSS(draw.Color(name)),
+			First: node >= 0 && s.Edges[e].To != node,
+		})
+		node = s.Edges[e].To
 	}
 	return out
 }
 
 // letter is the shortest sign of an operation that still tells it from the others.
-func letter(operation string) string {
+func letter(s *space.Space, operation string) string {
 	switch {
 	case operation == "none":
 		return "–"
+	case s.Pairs:
+		return space.ShortName(operation)
 	case strings.HasSuffix(operation, "conv_1x1"):
 		return "1"
 	case strings.HasSuffix(operation, "conv_3x3"):

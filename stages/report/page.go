@@ -186,7 +186,10 @@ func change(s *space.Space, from space.Architecture, to string) string {
 	return strings.Join(parts, ", ")
 }
 
-// edgeName writes an edge as the field does: target, arrow, source.
+// edgeName writes an edge as the field does: target, arrow, source; after the name of its cell where there are several.
 func edgeName(s *space.Space, e int) string {
+	if cell := s.Cell(e); cell != "" {
+		return fmt.Sprintf("%s %d←%d", cell, s.Edges[e].To, s.Edges[e].From)
+	}
 	return fmt.Sprintf("%d←%d", s.Edges[e].To, s.Edges[e].From)
 }

