@@ -69,8 +69,12 @@ func DARTS() *Space {
 // Names returns the names that ByName knows.
 func Names() []string { return []string{"nasbench201", "darts"} }
 
-// ByName returns the space with the given name. The error for an unknown name lists the known ones.
+// ByName returns the space with the given name, or the one that a declaration in JSON describes, as Reference writes it. The
+// error for an unknown name lists the known ones.
 func ByName(name string) (*Space, error) {
+	if strings.HasPrefix(name, "{") {
+		return parseReference(name)
+	}
 	switch name {
 	case "nasbench201":
 		return NASBench201(), nil
