@@ -33,9 +33,10 @@ func Formulations() []string {
 // Option changes how gradients are built, not what they are.
 type Option func(*options) error
 
-// options hold what is switched off.
+// options hold what is switched off, and on.
 type options struct {
 	without map[string]bool
+	late    *late // nil shows rules all values as they are
 }
 
 // Without switches formulations off, to compare results or to see what each is worth. The error of Gradients for a name

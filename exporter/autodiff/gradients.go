@@ -194,7 +194,11 @@ func (p *pass) visit(n *graph.Node) error {
 		if !ok {
 			return fmt.Errorf("taking gradients: %s (scope %q) has no rule; these have: %s", n.Op, n.Scope, strings.Join(Operators(), ", "))
 		}
-		grads = r(p.visible(n), dy, need)
+		if late := p.options.late; late != nil && p.view == nil {
+			grads = late.apply(r, n, dy, need)
+		} else {
+			grads = r(p.visible(n), dy, need)
+		}
 	}
 	for i, d := range grads {
 		switch {

@@ -2,13 +2,20 @@ package kernels_test
 
 import (
 	"bytes"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/graph"
+	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
 	"github.com/plateau-nas/plateau/exporter/kernels"
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/runtime/runtimetest"
 )
+
+func TestMain(m *testing.M) { runtimetest.Main(m) }
 
 // model is a model of one node (or more) on the float input x [2, 3, 4, 4] and the other inputs.
 func model(opset int64, inputs map[string]onnx.TensorProto_DataType, nodes ...*onnx.NodeProto) *onnx.ModelProto {
@@ -128,6 +135,14 @@ func normalized(t *testing.T) *onnx.ModelProto {
 	return m
 }
 
+func sines(n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = float32(math.Sin(float64(i * i)))
+	}
+	return out
+}
+
 // What a kernel is registered for but does not do counts as missing, in branches too; Adapt takes it away.
 func TestTrainingModeNormalizationIsWrittenOut(t *testing.T) {
 	m := normalized(t)
@@ -147,6 +162,19 @@ func TestTrainingModeNormalizationIsWrittenOut(t *testing.T) {
 		if err != nil || !bytes.Equal(again, adapted) {
 			t.Errorf("%s: adapting twice is not adapting once, error %v", provider, err)
 		}
+		results := map[string][]float32{}
+		for form, model := range map[string][]byte{"before": data, "after": adapted} {
+			session, err := runtimetest.Open(t).NewSession(model, runtime.SessionOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := session.Run(t.Context(), map[string]runtime.Tensor{"x": graphtest.Float32(sines(2*3*4*4), 2, 3, 4, 4), "i": graphtest.Int64([]int64{0}, 1)})
+			if err = errors.Join(err, session.Close()); err != nil {
+				t.Fatal(err)
+			}
+			results[form] = graphtest.Floats(t, out["y"])
+		}
+		graphtest.Close(t, provider, results["after"], results["before"], 1e-6)
 		if am, err := onnx.Decode(adapted); err != nil || changed && missing(t, am) != "" {
 			t.Errorf("%s: %v, %v", provider, missing(t, am), err)
 		}
