@@ -8,6 +8,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/export"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/regret"
 	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/supernet"
@@ -26,6 +27,8 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		train.Kind(open),
 		export.Kind(open),
 		evaluate.Kind(open),
+		regret.TruthKind(),
+		regret.Kind(),
 		report.Kind(),
 		table.Kind(),
 	)

@@ -16,7 +16,8 @@ type Bands struct {
 	YName  string
 	X      []float64 // ascending, above 0; each is a tick
 	Series []Band
-	// Low and High, when they differ, are the ends of the y axis, so that charts beside each other share it.
+	// Low and High, when they differ, are the ends of the y axis, so that charts beside each other share it. What lies beyond
+	// is not shown.
 	Low, High float64
 }
 
@@ -55,18 +56,20 @@ func (c Bands) Height() float64 {
 	return bandTop + bandPlot + lineBottom + 10 + bandLegend*float64(len(c.Series))
 }
 
-// BandRow draws charts beside each other as one picture on white ground.
+// BandRow draws charts beside each other as one picture on white ground, the label above them.
 func BandRow(label string, charts []Bands) string {
+	const caption, left = 44.0, lineLeft
 	height := 0.0
 	for _, c := range charts {
 		height = max(height, c.Height())
 	}
-	width := bandWidth * float64(len(charts))
+	width := bandWidth * float64(max(1, len(charts)))
+	height += caption
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" width="%s" height="%s" role="img" aria-label="%s" font-family="system-ui,sans-serif" font-size="%s">`+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/>`, num(width), num(height), num(width), num(height), html.EscapeString(label), num(textSize))
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]s %[2]s" width="%[1]s" height="%[2]s" role="img" aria-label="%[3]s" font-family="system-ui,sans-serif" font-size="%[4]s">`+
+		`<rect width="100%%" height="100%%" fill="#ffffff"/><text x="%[5]s" y="22" font-size="13">%[3]s</text>`, num(width), num(height), html.EscapeString(label), num(textSize), num(left))
 	for i, c := range charts {
-		fmt.Fprintf(&b, `<g transform="translate(%s 0)">%s</g>`, num(bandWidth*float64(i)), c.inner())
+		fmt.Fprintf(&b, `<g transform="translate(%s %s)">%s</g>`, num(bandWidth*float64(i)), num(caption), c.inner())
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
@@ -99,11 +102,16 @@ func (c Bands) inner() string {
 			num(x.at(logs[i])), num(y.from), grid, num(x.at(logs[i])), num(y.from+18), muted, num(v))
 	}
 	fmt.Fprintf(&b, `<text x="%s" y="%s" text-anchor="middle" %s>%s</text>`, num((x.from+x.to)/2), num(y.from+34), muted, html.EscapeString(c.XName))
+	// A picture within the picture, in the same coordinates, cuts off what lies beyond a y axis that was given.
+	fmt.Fprintf(&b, `<svg x="%s" y="%s" width="%s" height="%s" viewBox="%[1]s %[2]s %[3]s %[4]s">`, num(x.from-4), num(y.to-4), num(x.to-x.from+8), num(y.from-y.to+8))
 	for _, s := range c.Series {
 		s.drawBand(&b, logs, x, y)
 	}
-	for i, s := range c.Series {
+	for _, s := range c.Series {
 		s.drawLine(&b, c.X, logs, x, y)
+	}
+	b.WriteString("</svg>")
+	for i, s := range c.Series {
 		at := y.from + lineBottom + 14 + bandLegend*float64(i)
 		fmt.Fprintf(&b, `<path d="M%s %sh22" stroke-width="2.5" stroke="%s"%s/><text x="%s" y="%s">%s</text>`,
 			num(x.from), num(at-4), BandColor(s.Color), s.dash(), num(x.from+29), num(at), html.EscapeString(s.Name))
@@ -153,7 +161,7 @@ func (s Band) drawLine(b *strings.Builder, xs, logs []float64, x, y axis) {
 		fmt.Fprintf(&path, "%s%s %s", pen, num(x.at(logs[i])), num(y.at(s.Values[i])))
 		pen = "L"
 		tip := fmt.Sprintf("%s, %s: %.3g", s.Name, num(xs[i]), s.Values[i])
-		if i < len(s.Low) && i < len(s.High) {
+		if i < len(s.Low) && i < len(s.High) && finite(s.Low[i]) && finite(s.High[i]) {
 			tip += fmt.Sprintf(" (%.3g to %.3g)", s.Low[i], s.High[i])
 		}
 		fmt.Fprintf(b, `<circle cx="%s" cy="%s" r="3" fill="%s"><title>%s</title></circle>`, num(x.at(logs[i])), num(y.at(s.Values[i])), BandColor(s.Color), html.EscapeString(tip))

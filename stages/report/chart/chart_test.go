@@ -147,7 +147,7 @@ func TestBandsAreWellFormedWhateverTheValues(t *testing.T) {
 		}
 		for _, svg := range []string{c.SVG(), BandRow(`"two"`, []Bands{c, c})} {
 			wellFormed(t, svg)
-			if strings.Contains(strings.ReplaceAll(svg, "+Inf)", ""), "NaN ") {
+			if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 				t.Fatalf("a coordinate is no number: %s", svg)
 			}
 		}
