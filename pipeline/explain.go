@@ -41,7 +41,10 @@ func (ps *PlannedStage) decide(st *store.Store, p *Plan, inputs []store.Input) (
 	case err != nil:
 		return decision{}, err
 	}
-	latest := st.Latest(p.Name, ps.ID)
+	latest := record
+	if st.LatestKey(p.Name, ps.ID) != key || record == nil {
+		latest = st.Latest(p.Name, ps.ID)
+	}
 	if record != nil {
 		if lost := lostOutput(st, record); lost != "" {
 			d.reason = "the store no longer holds " + lost + " of the earlier result"

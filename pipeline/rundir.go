@@ -11,6 +11,8 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/plateau-nas/plateau/pipeline/internal/fsx"
+	"github.com/plateau-nas/plateau/pipeline/internal/statcache"
 	"github.com/plateau-nas/plateau/pipeline/store"
 )
 
@@ -20,11 +22,16 @@ import (
 //	run.json        the plan and what became of it
 //	events.jsonl    every event of every run in this directory
 //	logs/STAGE.log  what the stage logged
-//	.plateau/       the lock, the process that holds it, and files being written
+//	.plateau/       the lock, the process that holds it, files being written, and the digests of outputs not touched since
+//	                they were read (stat.json)
 type runDir struct {
 	path  string
 	lock  *flock.Flock
-	known map[string]bool // digests of the outputs that run.json lists
+	last  map[string]RunStage // what run.json says of the last run's stages
+	known map[string]bool     // digests of the outputs that run.json lists
+
+	stats  *statcache.Cache // of the outputs, by path
+	copied fsx.Pending      // outputs that are not on the disk yet
 }
 
 // BusyError says that another process uses the run directory.
@@ -67,24 +74,52 @@ func openRunDir(path string) (*runDir, error) {
 		d.close()
 		return fail(err)
 	}
-	d.known = d.readKnown()
+	d.readLast()
+	d.stats = statcache.Load(d.join(".plateau", "stat.json"))
 	return d, nil
 }
 
-// readKnown lists what the last run put here. Another store may have been in use then, so the store alone cannot tell.
-func (d *runDir) readKnown() map[string]bool {
+// flush brings the outputs to the disk.
+func (d *runDir) flush() error {
+	return errors.Join(d.copied.Flush(), d.stats.Save(d.tmp(), d.join(".plateau", "stat.json"), nil))
+}
+
+// digest returns the digest of an output, without reading it when it has not been touched since it was last read.
+func (d *runDir) digest(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	name, err := filepath.Rel(d.path, path)
+	if err != nil {
+		return "", err
+	}
+	state := statcache.StateOf(info)
+	if known, ok := d.stats.Known(name, state); ok {
+		return known, nil
+	}
+	got, _, err := store.Digest(path)
+	if err == nil {
+		d.stats.Set(name, state, got, false)
+	}
+	return got, err
+}
+
+// readLast reads what the last run put here. Another store may have been in use then, so the store alone cannot tell. When nothing
+// can be read nothing is known; at worst a file is kept that could be replaced.
+func (d *runDir) readLast() {
+	d.last, d.known = map[string]RunStage{}, map[string]bool{}
 	var file RunFile
 	text, err := os.ReadFile(d.join("run.json"))
 	if err != nil || json.Unmarshal(text, &file) != nil {
-		return nil // nothing is known; at worst a file is kept that could be replaced
+		return
 	}
-	known := map[string]bool{}
 	for _, s := range file.Stages {
+		d.last[s.ID] = s
 		for _, o := range s.Outputs {
-			known[o.Digest] = true
+			d.known[o.Digest] = true
 		}
 	}
-	return known
 }
 
 func (d *runDir) prepare() error {
@@ -129,10 +164,7 @@ func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept stri
 	fail := func(err error) (string, error) {
 		return "", fmt.Errorf("putting %s into the run directory: %w", filepath.Join(stage, o.File), err)
 	}
-	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
-		return fail(err)
-	}
-	have, _, err := store.Digest(dst)
+	have, err := d.digest(dst)
 	switch {
 	case err == nil && have == o.Digest:
 		return "", nil
@@ -141,12 +173,17 @@ func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept stri
 		if err != nil {
 			return fail(err)
 		}
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+			return fail(err)
+		}
+	case err != nil:
 		return fail(err)
 	}
 	if err := st.CopyTo(o.Digest, d.tmp(), dst); err != nil {
 		return fail(err)
 	}
+	d.copied.Add(dst)
 	return kept, nil
 }
 

@@ -82,20 +82,41 @@ func (x *execution) runFile() *RunFile {
 		if rec := x.records[ps.ID]; rec != nil {
 			s.Outputs = append(s.Outputs, rec.Outputs...)
 		}
+		if last, ok := x.dir.last[ps.ID]; ok && ps.Action == ActionSkip { // what is not chosen stays as it is
+			s.Key, s.Outputs, s.Metrics, s.Summary = last.Key, append(s.Outputs, last.Outputs...), append(s.Metrics, last.Metrics...), last.Summary
+		}
 		f.Stages = append(f.Stages, s)
 	}
 	return f
 }
 
-// writeRunFile writes run.json, at most every runFileEvery unless now is set.
+// writeRunFile writes run.json, at most every runFileEvery unless now is set; what it leaves out is written later. The caller
+// holds the mutex, unless no stage runs yet.
 func (x *execution) writeRunFile(now bool) error {
-	if !now && time.Since(x.runFileAt) < runFileEvery {
+	if wait := runFileEvery - time.Since(x.runFileAt); !now && wait > 0 {
+		if x.runFileIn == nil {
+			x.runFileIn = time.AfterFunc(wait, func() {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				x.runFileIn = nil
+				if !x.ended {
+					_ = x.writeRunFile(false) // the last one, whose error counts, is still to come
+				}
+			})
+		}
 		return nil
 	}
 	x.runFileAt = time.Now()
-	text, err := json.MarshalIndent(x.runFile(), "", "  ")
+	file := x.runFile()
+	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing run.json: %w", err)
+	}
+	if err := x.runner.Store.PutRun(x.storeRun(file)); err != nil {
+		return err
+	}
+	if err := x.runner.Store.SaveHints(); err != nil {
+		return err
 	}
 	write := fsx.WriteHint
 	if now {
@@ -105,4 +126,15 @@ func (x *execution) writeRunFile(now bool) error {
 		return fmt.Errorf("writing run.json: %w", err)
 	}
 	return nil
+}
+
+// storeRun is what the store keeps of the run, so that nothing that it names is removed.
+func (x *execution) storeRun(f *RunFile) store.Run {
+	r := store.Run{Dir: x.dir.path, Document: f.Run, Updated: time.Now().UTC().Truncate(time.Second)}
+	for _, s := range f.Stages {
+		if s.Key != "" {
+			r.Keys = append(r.Keys, s.Key)
+		}
+	}
+	return r
 }

@@ -40,8 +40,11 @@ type execution struct {
 	mu        sync.Mutex // guards what follows
 	result    *Result
 	err       error
+	ended     bool
 	records   map[string]*store.Record // of stages that are done, by id
 	runFileAt time.Time
+	runFileIn *time.Timer // writes run.json later; nil when nothing is left out of it
+	unsecured float64     // seconds of work in results that are not on the disk yet
 }
 
 // Run runs the plan's stages, each when its inputs are there, side by side where they fit, and leaves their outputs in the run
@@ -56,6 +59,11 @@ func (r *Runner) Run(ctx context.Context, plan *Plan) (*Result, error) {
 		return nil, err
 	}
 	defer dir.close()
+	release, err := r.Store.Use(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	file, err := event.OpenFile(dir.join("events.jsonl"))
 	if err != nil {
 		return nil, err
@@ -87,6 +95,9 @@ func (x *execution) run(ctx context.Context) error {
 	}
 	x.emit(event.Event{Type: event.RunStarted, Message: x.plan.Name})
 	err := x.schedule(ctx)
+	if ferr := errors.Join(x.runner.Store.Flush(), x.dir.flush()); err == nil {
+		err = ferr
+	}
 
 	x.mu.Lock()
 	x.err = err
@@ -99,6 +110,10 @@ func (x *execution) run(ctx context.Context) error {
 	default:
 		x.result.Status = StatusFailed
 	}
+	if x.runFileIn != nil {
+		x.runFileIn.Stop()
+	}
+	x.ended = true
 	x.emit(event.Event{Type: event.RunFinished, Seconds: x.result.Seconds, Message: string(x.result.Status)})
 	werr := x.writeRunFile(true)
 	x.mu.Unlock()

@@ -94,13 +94,18 @@ func (x *execution) obtain(ctx context.Context, ps *PlannedStage, res *StageResu
 	}
 	x.mu.Lock()
 	res.Reason, res.Key = d.reason, d.key
+	err = x.writeRunFile(false) // names the key, so that a checkpoint is not taken for unneeded
 	x.mu.Unlock()
+	if err != nil {
+		return nil, false, err
+	}
 	if d.action == ActionReuse {
 		x.emit(event.Event{Type: event.StageReused, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
 		if err := st.RemoveStaleWork(d.key); err != nil {
 			return nil, false, err
 		}
-		return d.record, true, st.SetLatest(x.plan.Name, ps.ID, d.key)
+		st.SetLatest(x.plan.Name, ps.ID, d.key)
+		return d.record, true, nil
 	}
 	x.emit(event.Event{Type: event.StageStarted, Stage: ps.ID, Kind: ps.Kind.Name, Message: d.reason})
 	if d.action == ActionContinue {
@@ -169,8 +174,30 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	if err := st.PutRecord(record); err != nil {
 		return nil, err
 	}
+	if err := x.secure(record.Seconds); err != nil {
+		return nil, err
+	}
 	log.Info("stage finished", "seconds", record.Seconds)
 	return record, work.Remove()
+}
+
+// secureAfter is how many seconds of work a power cut may cost at most. What is younger is brought to the disk together, at
+// the latest when the run ends.
+const secureAfter = 1.0
+
+// secure brings results to the disk once enough work is in them.
+func (x *execution) secure(seconds float64) error {
+	x.mu.Lock()
+	x.unsecured += seconds
+	due := x.unsecured >= secureAfter
+	if due {
+		x.unsecured = 0
+	}
+	x.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return x.runner.Store.Flush()
 }
 
 // artifacts verifies the inputs and returns them by port: the first, and all.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
-	"github.com/plateau-nas/plateau/pipeline/store"
 )
 
 // crowd counts what runs at the same time.
@@ -196,64 +195,65 @@ func TestWhichStagesARunIsAbout(t *testing.T) {
 	}
 }
 
-// Whatever the shape of the graph and the budget, each stage runs once, after all that it reads, and within the budget.
-func TestEveryOrderOfARunIsRight(t *testing.T) {
-	base := newBench(t)
-	rapid.Check(t, func(rt *rapid.T) {
-		n := rapid.IntRange(1, 8).Draw(rt, "stages")
-		doc := "stages:\n  data: {kind: numbers, resources: {cores: 1}}\n  first: {kind: sum}\n"
-		reads, cores := map[string][]string{}, map[string]int{"data": 1}
-		cores["first"] = 3
-		for i := range n {
-			id := fmt.Sprintf("s%d", i)
-			from := "data"
-			cores[id] = rapid.IntRange(1, 3).Draw(rt, "cores")
-			reads[id] = []string{from}
-			doc += fmt.Sprintf("  %s: {kind: sum, inputs: {numbers: data}, resources: {cores: %d}, settings: {digits: %d}}\n", id, cores[id], rapid.IntRange(0, 9).Draw(rt, "digits"))
-		}
-		doc += "  all: {kind: gather, inputs: {totals: [first"
-		for i := range n {
-			if rapid.Bool().Draw(rt, "in") {
-				doc += fmt.Sprintf(", s%d", i)
-				reads["all"] = append(reads["all"], fmt.Sprintf("s%d", i))
-			}
-		}
-		doc += "]}}\n"
-		cores["all"] = 3
-		reads["all"] = append(reads["all"], "first")
-		reads["first"] = []string{"data"}
+// tangle is a document of random shape, with what each stage reads and takes.
+type tangle struct {
+	document string
+	reads    map[string][]string
+	cores    map[string]int
+}
 
-		b := *base
-		b.dir = t.TempDir()
-		var err error
-		if b.store, err = store.Open(t.TempDir() + "/store"); err != nil {
-			rt.Fatal(err)
+var tangles = rapid.Custom(func(t *rapid.T) tangle {
+	out := tangle{
+		document: "stages:\n  data: {kind: numbers, resources: {cores: 1}}\n  first: {kind: sum}\n",
+		reads:    map[string][]string{"first": {"data"}, "all": {"first"}},
+		cores:    map[string]int{"data": 1, "first": 3, "all": 3},
+	}
+	list := "first"
+	for i := range rapid.IntRange(1, 8).Draw(t, "stages") {
+		id := fmt.Sprintf("s%d", i)
+		out.reads[id], out.cores[id] = []string{"data"}, rapid.IntRange(1, 3).Draw(t, "cores")
+		out.document += fmt.Sprintf("  %s: {kind: sum, inputs: {numbers: data}, resources: {cores: %d}, settings: {digits: %d}}\n",
+			id, out.cores[id], rapid.IntRange(0, 9).Draw(t, "digits"))
+		if rapid.Bool().Draw(t, "gathered") {
+			list += ", " + id
+			out.reads["all"] = append(out.reads["all"], id)
 		}
+	}
+	out.document += "  all: {kind: gather, inputs: {totals: [" + list + "]}}\n"
+	return out
+})
+
+// Whatever the shape of the graph, each stage runs once, after all that it reads, and within the budget.
+func TestEveryOrderOfARunIsRight(t *testing.T) {
+	for seed := range 15 { // each is a run with files, so these are fewer than a property's usual hundred
+		tangle := tangles.Example(seed)
+		b := newBench(t)
 		var mu sync.Mutex
 		busy, done := 0, map[string]bool{}
-		r := &pipeline.Runner{Store: b.store, Dir: b.dir, Resources: pipeline.Resources{Cores: 3}, Events: event.Func(func(e event.Event) {
+		r := b.runner(event.Func(func(e event.Event) {
 			mu.Lock()
 			defer mu.Unlock()
 			switch e.Type {
 			case event.StageStarted:
-				for _, in := range reads[e.Stage] {
+				for _, in := range tangle.reads[e.Stage] {
 					if !done[in] {
-						rt.Errorf("%s started before %s had ended", e.Stage, in)
+						t.Errorf("%s started before %s had ended", e.Stage, in)
 					}
 				}
-				if busy += cores[e.Stage]; busy > 3 {
-					rt.Errorf("%d cores are taken", busy)
+				if busy += tangle.cores[e.Stage]; busy > 3 {
+					t.Errorf("%d cores are taken", busy)
 				}
 			case event.StageFinished:
-				busy -= cores[e.Stage]
+				busy -= tangle.cores[e.Stage]
 				done[e.Stage] = true
 			case event.StageReused: // two stages that compute the same
 				done[e.Stage] = true
 			}
-		})}
-		res, err := r.Run(t.Context(), b.plan(doc, pipeline.PlanOptions{}))
+		}))
+		r.Resources = pipeline.Resources{Cores: 3}
+		res, err := r.Run(t.Context(), b.plan(tangle.document, pipeline.PlanOptions{}))
 		if err != nil || slices.ContainsFunc(res.Stages, func(s *pipeline.StageResult) bool { return s.Status != pipeline.StatusDone }) {
-			rt.Fatalf("%v: %s", err, statuses(res))
+			t.Fatalf("%v: %s\n%s", err, statuses(res), tangle.document)
 		}
-	})
+	}
 }

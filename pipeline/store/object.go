@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline/internal/fsx"
+	"github.com/plateau-nas/plateau/pipeline/internal/statcache"
 )
 
 // ErrMissing is wrapped by errors about an object that the store does not hold.
@@ -47,7 +48,7 @@ func Digest(path string) (digest string, size int64, err error) {
 }
 
 // Put moves the file at path, which should lie in a folder of [Store.Work], into the store and returns its digest and size.
-// The object is on the disk when Put returns.
+// The object is safe from a power cut after [Store.Flush].
 func (s *Store) Put(path string) (digest string, size int64, err error) {
 	fail := func(err error) (string, int64, error) {
 		return "", 0, fmt.Errorf("storing %s: %w", path, err)
@@ -66,24 +67,30 @@ func (s *Store) Put(path string) (digest string, size int64, err error) {
 	if s.Verify(digest) == nil {
 		return digest, size, os.Remove(path) // the same bytes are there already
 	}
-	if err := fsx.SyncFile(path); err != nil {
-		return fail(err)
-	}
 	if err := os.Chmod(path, 0o444); err != nil {
 		return fail(err)
 	}
 	dst := s.ObjectPath(digest)
-	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+	if err := rename(path, dst); err != nil {
 		return fail(err)
 	}
-	if err := os.Rename(path, dst); err != nil {
-		return fail(err)
+	s.pending.Add(dst)
+	if info, err := os.Stat(dst); err == nil {
+		s.verified.Set(digest, statcache.StateOf(info), digest, true)
 	}
-	if err := fsx.SyncDir(filepath.Dir(dst)); err != nil {
-		return fail(err)
-	}
-	s.remember(digest)
 	return digest, size, nil
+}
+
+// rename makes the folder of dst when it is not there yet.
+func rename(path, dst string) error {
+	err := os.Rename(path, dst)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+		return err
+	}
+	return os.Rename(path, dst)
 }
 
 // ObjectPath returns where the object with the digest is, or would be.
@@ -102,8 +109,8 @@ func (s *Store) Has(digest string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Verify reads the object and checks its bytes, unless this Store did so before and the file has not been touched since.
-// The error wraps ErrMissing, or is a *CorruptError when the object was damaged and has been set aside.
+// Verify reads the object and checks its bytes, unless that was done before, by this Store or an earlier one, and the file has
+// not been touched since. The error wraps ErrMissing, or is a *CorruptError when the object was damaged and has been set aside.
 func (s *Store) Verify(digest string) error {
 	path := s.ObjectPath(digest)
 	info, err := os.Stat(path)
@@ -113,10 +120,8 @@ func (s *Store) Verify(digest string) error {
 	if err != nil {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
-	s.mu.Lock()
-	known, ok := s.verified[digest]
-	s.mu.Unlock()
-	if ok && known == stateOf(info) {
+	state := statcache.StateOf(info)
+	if _, ok := s.verified.Known(digest, state); ok {
 		return nil
 	}
 	got, size, err := Digest(path)
@@ -124,35 +129,23 @@ func (s *Store) Verify(digest string) error {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
 	if got != digest {
+		s.verified.Forget(digest)
 		aside, err := s.setAside(path, strings.TrimPrefix(digest, digestPrefix))
 		if err != nil {
 			return err
 		}
 		return &CorruptError{What: "object " + digest, Detail: fmt.Sprintf("its %d bytes hash to %s", size, got), Aside: aside}
 	}
-	s.remember(digest)
+	s.verified.Set(digest, state, digest, false)
 	return nil
-}
-
-func (s *Store) remember(digest string) {
-	info, err := os.Stat(s.ObjectPath(digest))
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.verified[digest] = stateOf(info)
-}
-
-func stateOf(info fs.FileInfo) fileState {
-	return fileState{size: info.Size(), modified: info.ModTime()}
 }
 
 // CopyTo verifies the object and writes its bytes to path, by way of a temporary file in tmpDir. The errors are those of
 // Verify and of writing.
 //
 // It is a copy and no link: a user may edit a file in a run directory, and through a link the edit would change the
-// stored object and every other run that shares it. On file systems that can, the kernel shares the blocks.
+// stored object and every other run that shares it. On file systems that can, the kernel shares the blocks. The copy is not
+// synced: whoever needs it after a power cut can make it again.
 func (s *Store) CopyTo(digest, tmpDir, path string) error {
 	if err := s.Verify(digest); err != nil {
 		return err
@@ -162,7 +155,7 @@ func (s *Store) CopyTo(digest, tmpDir, path string) error {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
 	defer func() { _ = src.Close() }() // only read
-	return fsx.Write(tmpDir, path, 0o644, func(w io.Writer) error {
+	return fsx.WriteHintFrom(tmpDir, path, 0o644, func(w io.Writer) error {
 		_, err := io.Copy(w, src)
 		return err
 	})

@@ -77,17 +77,21 @@ type sealed struct {
 	Body     json.RawMessage `json:"body"`
 }
 
-// PutRecord keeps r under its key, and as the latest of its stage in its document. Every output must be in the store.
+// PutRecord keeps r under its key, and as the latest of its stage in its document. Every output must be in the store. The
+// record is safe from a power cut after [Store.Flush].
 func (s *Store) PutRecord(r *Record) error {
 	for _, o := range r.Outputs {
 		if !s.Has(o.Digest) {
 			return fmt.Errorf("recording stage %s: output %s, object %s: %w", r.Stage, o.Name, o.Digest, ErrMissing)
 		}
 	}
-	if err := s.writeSealed(s.recordPath(r.Key), r, fsx.WriteFile); err != nil {
+	path := s.recordPath(r.Key)
+	if err := s.writeSealed(path, r); err != nil {
 		return fmt.Errorf("recording stage %s: %w", r.Stage, err)
 	}
-	return s.SetLatest(r.Document, r.Stage, r.Key)
+	s.pending.Add(path)
+	s.SetLatest(r.Document, r.Stage, r.Key)
+	return nil
 }
 
 // Record returns what is recorded under key: nil when there is nothing. The error is a *CorruptError when a record was
@@ -109,42 +113,6 @@ func (s *Store) Record(key string) (*Record, error) {
 	return &r, nil
 }
 
-// latest is the body of a latest file.
-type latest struct {
-	Key string `json:"key"`
-}
-
-// SetLatest notes that the stage of the document finished last under key.
-func (s *Store) SetLatest(document, stage, key string) error {
-	if was, err := s.latestKey(document, stage); err == nil && was == key {
-		return nil
-	}
-	if err := s.writeSealed(s.latestPath(document, stage), latest{Key: key}, fsx.WriteHint); err != nil {
-		return fmt.Errorf("noting stage %s as the latest of document %s: %w", stage, document, err)
-	}
-	return nil
-}
-
-// Latest returns the record under which the stage of the document finished last: nil when there is none. A damaged
-// one counts as none; it only serves to explain what has changed.
-func (s *Store) Latest(document, stage string) *Record {
-	key, err := s.latestKey(document, stage)
-	if err != nil || key == "" {
-		return nil
-	}
-	r, err := s.Record(key)
-	if err != nil {
-		return nil
-	}
-	return r
-}
-
-func (s *Store) latestKey(document, stage string) (string, error) {
-	var l latest
-	_, err := s.readSealed(s.latestPath(document, stage), "latest "+document+"/"+stage, &l)
-	return l.Key, err
-}
-
 func (s *Store) recordPath(key string) string {
 	prefix := "00"
 	if len(key) >= 2 {
@@ -153,11 +121,7 @@ func (s *Store) recordPath(key string) string {
 	return s.path("stages", prefix, key+".json")
 }
 
-func (s *Store) latestPath(document, stage string) string {
-	return s.path("latest", document, stage+".json")
-}
-
-func (s *Store) writeSealed(path string, body any, write func(tmpDir, path string, data []byte, perm os.FileMode) error) error {
+func (s *Store) writeSealed(path string, body any) error {
 	text, err := encode(body, "")
 	if err != nil {
 		return err
@@ -166,10 +130,14 @@ func (s *Store) writeSealed(path string, body any, write func(tmpDir, path strin
 	if err != nil {
 		return err
 	}
+	err = fsx.WriteHint(s.path("tmp"), path, append(out, '\n'), 0o644)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	return write(s.path("tmp"), path, append(out, '\n'), 0o644)
+	return fsx.WriteHint(s.path("tmp"), path, append(out, '\n'), 0o644)
 }
 
 // encode is json.Marshal without the escapes for HTML, so that a text within stays as it was given.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline/internal/fsx"
+	"github.com/plateau-nas/plateau/pipeline/internal/statcache"
 )
 
 const formatLine = "plateau store 1\n"
@@ -20,14 +21,11 @@ const formatLine = "plateau store 1\n"
 type Store struct {
 	root string
 
-	mu       sync.Mutex
-	verified map[string]fileState // digest -> the file's state when its bytes were last found right
-}
+	verified *statcache.Cache // by digest: what the objects were like when their bytes were last found right
+	pending  fsx.Pending      // objects and records that are not on the disk yet
 
-// fileState tells whether a file may have been written to since it was hashed.
-type fileState struct {
-	size     int64
-	modified time.Time
+	mu     sync.Mutex
+	latest map[string]*latestFile // by document
 }
 
 // DefaultDir returns the store's place when none is named: the folder plateau/store of the user's cache directory.
@@ -46,11 +44,32 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{root: abs, verified: map[string]fileState{}}
+	s := &Store{root: abs, latest: map[string]*latestFile{}}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", abs, err)
 	}
+	s.verified = statcache.Load(s.path("verified.json"))
 	return s, nil
+}
+
+// Flush brings all that was put into the store to the disk, so that it survives a power cut. (A killed process loses nothing
+// of it in any case.)
+func (s *Store) Flush() error {
+	if err := s.pending.Flush(); err != nil {
+		return fmt.Errorf("store %s: %w", s.root, err)
+	}
+	return s.SaveHints()
+}
+
+// SaveHints writes what only saves time or explains: which results were the latest, and which objects are known to be right.
+func (s *Store) SaveHints() error {
+	if err := s.saveLatest(); err != nil {
+		return err
+	}
+	if err := s.verified.Save(s.path("tmp"), s.path("verified.json"), s.Has); err != nil {
+		return fmt.Errorf("store %s: %w", s.root, err)
+	}
+	return nil
 }
 
 func (s *Store) open() error {
@@ -66,7 +85,7 @@ func (s *Store) open() error {
 		return fmt.Errorf("its format is %q and this version of plateau reads %q; name another folder with --store or PLATEAU_STORE",
 			bytes.TrimSpace(line), formatLine[:len(formatLine)-1])
 	}
-	for _, d := range []string{"objects/sha256", "stages", "latest", "locks", "scratch", "corrupt", "tmp"} {
+	for _, d := range []string{"objects/sha256", "stages", "latest", "locks", "scratch", "corrupt", "runs", "tmp"} {
 		if err := os.MkdirAll(s.path(d), 0o777); err != nil {
 			return err
 		}

@@ -46,17 +46,27 @@ type Work struct {
 func (s *Store) Work(key string, fresh bool) (*Work, error) {
 	dir := s.path("scratch", key)
 	w := &Work{Checkpoint: filepath.Join(dir, "checkpoint"), Outputs: filepath.Join(dir, "outputs"), dir: dir}
-	stale := w.Outputs
-	if fresh {
-		stale = dir
-	}
-	if err := os.RemoveAll(stale); err != nil {
-		return nil, fmt.Errorf("clearing the scratch folder %s: %w", stale, err)
+	err := os.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrExist) {
+		stale := w.Outputs
+		if fresh {
+			stale = dir
+		}
+		if err := os.RemoveAll(stale); err != nil {
+			return nil, fmt.Errorf("clearing the scratch folder %s: %w", stale, err)
+		}
+		err = os.MkdirAll(dir, 0o777)
 	}
 	for _, d := range []string{w.Checkpoint, w.Outputs} {
-		if err := os.MkdirAll(d, 0o777); err != nil {
-			return nil, fmt.Errorf("preparing the scratch folder %s: %w", d, err)
+		if err == nil {
+			err = os.Mkdir(d, 0o777)
 		}
+		if errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preparing the scratch folder %s: %w", dir, err)
 	}
 	return w, nil
 }

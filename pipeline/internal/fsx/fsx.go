@@ -32,6 +32,11 @@ func Write(tmpDir, path string, perm os.FileMode, fill func(io.Writer) error) er
 	return write(tmpDir, path, perm, true, fill)
 }
 
+// WriteHintFrom is WriteHint for bytes that fill writes.
+func WriteHintFrom(tmpDir, path string, perm os.FileMode, fill func(io.Writer) error) error {
+	return write(tmpDir, path, perm, false, fill)
+}
+
 func write(tmpDir, path string, perm os.FileMode, sync bool, fill func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(tmpDir, ".write-*")
 	if err != nil {
