@@ -4,6 +4,7 @@ package stages
 import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/correlation"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/export"
@@ -31,5 +32,6 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		regret.Kind(),
 		report.Kind(),
 		table.Kind(),
+		correlation.Kind(),
 	)
 }

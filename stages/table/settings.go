@@ -45,7 +45,7 @@ func (s *Settings) Validate() error {
 	if err != nil {
 		return pipeline.UnknownValue("benchmark", s.Benchmark, Benchmarks())
 	}
-	add(s.Path == "", "path", "no table is given: set it to a file or folder, as --set STAGE.path=PATH with STAGE the id of this stage. %s", b.Where)
+	add(s.Path == "", "path", "no table is given: give its file, or a folder of such files, as --set table.path=PATH (with table the stage's id). %s", b.Where)
 	add(slices.Contains(s.Join, ""), "join", "a name is empty")
 	add(s.Column == "", "column", "no column is named: name the one that serves as the score, such as cifar100_valid")
 	add(s.Epochs < 0, "epochs", "%d epochs, want 1 or more, or 0 when the file's name tells", s.Epochs)

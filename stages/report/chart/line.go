@@ -1,5 +1,5 @@
-// Package chart draws the pictures of a report as <svg> elements: line charts, strips of colored cells and intervals. They need
-// no script or font and scale with their width. Colors come from the custom properties --series-1, --series-2, --grid
+// Package chart draws the pictures of a report as <svg> elements: line charts, clouds of points, strips of colored cells and
+// intervals. They need no script or font and scale with their width. Colors come from the custom properties --series-1, --series-2, --grid
 // and --muted of the page, with defaults for a picture that stands alone.
 package chart
 
@@ -10,9 +10,10 @@ import (
 	"strings"
 )
 
-// Line is a chart of values over epochs.
+// Line is a chart of values over epochs, or over other whole numbers.
 type Line struct {
 	Label   string    // what the chart shows, for screen readers
+	XName   string    // what X counts; "" is epoch
 	X       []float64 // ascending
 	Series  []Series
 	Percent bool   // values are shares, written in percent
@@ -93,7 +94,7 @@ func (l Line) drawAxes(b *strings.Builder, x, y axis) {
 		fmt.Fprintf(b, `<path d="M%s %sv4" %s/>`, num(x.at(t)), num(y.from), grid)
 		fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="middle" %s>%s</text>`, num(x.at(t)), num(y.from+18), muted, x.text(t, false))
 	}
-	fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="middle" %s>epoch</text>`, num((x.from+x.to)/2), num(lineHeight-4), muted)
+	fmt.Fprintf(b, `<text x="%s" y="%s" text-anchor="middle" %s>%s</text>`, num((x.from+x.to)/2), num(lineHeight-4), muted, html.EscapeString(l.xName()))
 	for i, m := range l.Marks {
 		// A phase too short for its name keeps its line; the name would run into the next one.
 		named := i+1 == len(l.Marks) || x.at(l.Marks[i+1].X)-x.at(m.X) > markLetter*float64(len(m.Name))
@@ -152,7 +153,7 @@ func (l Line) drawTips(b *strings.Builder, x axis) {
 		if i+1 < len(l.X) {
 			right = x.at((v + l.X[i+1]) / 2)
 		}
-		tip := []string{"epoch " + num(v)}
+		tip := []string{l.xName() + " " + num(v)}
 		for _, s := range l.Series {
 			if i < len(s.Values) && finite(s.Values[i]) {
 				tip = append(tip, s.Name+" "+l.Value(s.Values[i]))
@@ -161,6 +162,13 @@ func (l Line) drawTips(b *strings.Builder, x axis) {
 		fmt.Fprintf(b, `<rect x="%s" y="%s" width="%s" height="%s" fill="transparent"><title>%s</title></rect>`,
 			num(left), num(lineTop), num(right-left), num(lineHeight-lineTop-lineBottom), html.EscapeString(strings.Join(tip, ", ")))
 	}
+}
+
+func (l Line) xName() string {
+	if l.XName == "" {
+		return "epoch"
+	}
+	return l.XName
 }
 
 // Value writes a value of the chart for people.
