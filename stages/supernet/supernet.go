@@ -21,6 +21,8 @@ type Supernet struct {
 	Space *space.Space
 	Macro Macro
 	Index *params.Index // the shared weights
+	// Recompute is Training.Recompute for ArchitectureStep.
+	Recompute bool
 	// Without names formulations that are not used (see Formulations): for comparisons.
 	Without []string
 }
@@ -202,7 +204,7 @@ func (sn *Supernet) trainStep(name string, t Training, f form, architecture bool
 func (sn *Supernet) ArchitectureStep(batch int) (*onnx.ModelProto, error) {
 	g, _, _, chosen, logits := sn.start("architecture_step", batch, relaxed)
 	l := objective(g, logits, 0)
-	grads, err := autodiff.Gradients([]*graph.Value{l}, []*graph.Value{nil}, []*graph.Value{chosen}, gradientsWithout(sn.Without))
+	grads, err := autodiff.Gradients([]*graph.Value{l}, []*graph.Value{nil}, []*graph.Value{chosen}, append(saving(sn.Recompute), gradientsWithout(sn.Without))...)
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: architecture_step: %w", sn.Space.Name, err)
 	}

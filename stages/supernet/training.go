@@ -41,6 +41,7 @@ type Training struct {
 	WeightDecay    float64 `yaml:"weight_decay" json:"weight_decay" doc:"Weight decay (L2) of SGD."`
 	Clip           float64 `yaml:"clip" json:"clip" doc:"Largest norm of the gradient of all weights together; 0 does not clip."`
 	LabelSmoothing float64 `yaml:"label_smoothing" json:"label_smoothing" doc:"Share of the target that is spread over all classes, 0 to below 1."`
+	Recompute      bool    `yaml:"recompute" json:"recompute" doc:"Whether to compute activations that are cheap to compute again in the backward pass instead of keeping them: less memory, the same results but for rounding."`
 }
 
 // DefaultTraining returns the settings of the DARTS baseline on NAS-Bench-201 (Dong and Yang, ICLR 2020).
@@ -70,11 +71,19 @@ func (t Training) Validate(prefix string) error {
 	return errors.Join(errs...)
 }
 
+// saving returns what makes the backward pass save memory, where that is wanted.
+func saving(recompute bool) []autodiff.Option {
+	if recompute {
+		return []autodiff.Option{autodiff.Recompute(autodiff.Large)}
+	}
+	return nil
+}
+
 // update adds the weight update to a training graph: gradients of the loss by the bound parameters, clipping, SGD.
 func (t Training) update(g *graph.Graph, objective *graph.Value, index *params.Index, flat *params.Flat, vector *graph.Value, o autodiff.Option, extra ...*graph.Value) ([]*graph.Value, error) {
 	momentum := g.Input(Momentum, graph.Float32, []int{index.Total()}, "Momentum buffer of SGD; zeros at the start.")
 	lr := g.Input(LearningRate, graph.Float32, []int{1}, "Learning rate of this step.")
-	grads, err := autodiff.Gradients([]*graph.Value{objective}, []*graph.Value{nil}, append(append([]*graph.Value{}, flat.Values()...), extra...), o)
+	grads, err := autodiff.Gradients([]*graph.Value{objective}, []*graph.Value{nil}, append(append([]*graph.Value{}, flat.Values()...), extra...), append(saving(t.Recompute), o)...)
 	if err != nil {
 		return nil, err
 	}
