@@ -41,7 +41,10 @@ func (r *Result) chart() string {
 	for i := range charts {
 		charts[i].Low, charts[i].High = 0, min(most, r.scale())
 	}
-	return chart.BandRow(fmt.Sprintf("Mean regret of %d seeds. Searches see: %s. They are judged by: %s.", r.Seeds, r.Score.Text, r.Truth.Text), charts)
+	return chart.BandRow([]string{
+		fmt.Sprintf("Mean regret of %d seeds on %s. Searches see: %s.", r.Seeds, r.Space, r.Score.Text),
+		fmt.Sprintf("They are judged by: %s.", r.Truth.Text),
+	}, charts)
 }
 
 // color gives a policy the same color in every chart; a second search of a policy takes one of those that no policy has.

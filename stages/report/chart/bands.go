@@ -56,9 +56,9 @@ func (c Bands) Height() float64 {
 	return bandTop + bandPlot + lineBottom + 10 + bandLegend*float64(len(c.Series))
 }
 
-// BandRow draws charts beside each other as one picture on white ground, the label above them.
-func BandRow(label string, charts []Bands) string {
-	const caption, left = 44.0, lineLeft
+// BandRow draws charts beside each other as one picture on white ground, with lines of text above them.
+func BandRow(text []string, charts []Bands) string {
+	caption := 26 + bandLegend*float64(len(text))
 	height := 0.0
 	for _, c := range charts {
 		height = max(height, c.Height())
@@ -67,7 +67,10 @@ func BandRow(label string, charts []Bands) string {
 	height += caption
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]s %[2]s" width="%[1]s" height="%[2]s" role="img" aria-label="%[3]s" font-family="system-ui,sans-serif" font-size="%[4]s">`+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/><text x="%[5]s" y="22" font-size="13">%[3]s</text>`, num(width), num(height), html.EscapeString(label), num(textSize), num(left))
+		`<rect width="100%%" height="100%%" fill="#ffffff"/>`, num(width), num(height), html.EscapeString(strings.Join(text, " ")), num(textSize))
+	for i, line := range text {
+		fmt.Fprintf(&b, `<text x="%s" y="%s" font-size="13">%s</text>`, num(lineLeft), num(22+bandLegend*float64(i)), html.EscapeString(line))
+	}
 	for i, c := range charts {
 		fmt.Fprintf(&b, `<g transform="translate(%s %s)">%s</g>`, num(bandWidth*float64(i)), num(caption), c.inner())
 	}

@@ -145,7 +145,7 @@ func TestBandsAreWellFormedWhateverTheValues(t *testing.T) {
 		for i := range rapid.IntRange(0, 9).Draw(t, "series") {
 			c.Series = append(c.Series, Band{Name: "<i>", Values: values(), Low: values(), High: values(), Color: i, Dashed: i%2 == 0})
 		}
-		for _, svg := range []string{c.SVG(), BandRow(`"two"`, []Bands{c, c})} {
+		for _, svg := range []string{c.SVG(), BandRow([]string{`"two"`, "<lines>"}, []Bands{c, c})} {
 			wellFormed(t, svg)
 			if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 				t.Fatalf("a coordinate is no number: %s", svg)
