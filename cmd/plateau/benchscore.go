@@ -28,7 +28,8 @@ one thread. Threads and provider are settings.
                    loaded and have run once before the clock starts, as many side by side as there are workers; the
                    sum of their times divided by the number of workers
   ratio            neighborhood divided by stand-alone: what scoring costs beyond inference. It can be below 1, since
-                   scoring runs once what all architectures begin with, and equal architectures once
+                   scoring runs once what all architectures begin with, and once those that differ only in operations
+                   without bearing on the result; the others are called distinct
   exported         the same as stand-alone for exported networks, whose normalization by running statistics is folded into
                    the convolutions: another computation, for information`),
 		Example: "  plateau bench score --channels 8 --batch 250 --image-size 16 --images 1000 --runs 5 --threads 2 --json",
@@ -49,8 +50,8 @@ one thread. Threads and provider are settings.
 				return printJSON(a.stdout, r)
 			}
 			var b strings.Builder
-			fmt.Fprintf(&b, "%s, %d channels, %d cells a stage, %d images of %dx%d in batches of %d, %d architectures a neighborhood\nONNX Runtime %s, %s, %d threads\n\n",
-				r.Space, r.Channels, r.Cells, r.Images, r.ImageSize, r.ImageSize, r.Batch, r.Architectures, r.Library, r.Provider, r.Threads)
+			fmt.Fprintf(&b, "%s, %d channels, %d cells a stage, %d images of %dx%d in batches of %d, %d architectures a neighborhood, %d of them distinct\nONNX Runtime %s, %s, %d threads\n\n",
+				r.Space, r.Channels, r.Cells, r.Images, r.ImageSize, r.ImageSize, r.Batch, r.Architectures, r.Distinct, r.Library, r.Provider, r.Threads)
 			fmt.Fprintf(&b, "workers  architectures/s  neighborhood  stand-alone  ratio  exported  ratio\n")
 			rows := []bench.Scoring{r.OneWorker, r.AllWorkers}
 			if r.Threads == 1 {

@@ -47,8 +47,9 @@ type ScoreReport struct {
 	Cells         int    `json:"cells"`
 	Batch         int    `json:"batch"`
 	ImageSize     int    `json:"image_size"`
-	Images        int    `json:"images"`        // that each architecture is scored on
-	Architectures int    `json:"architectures"` // in a neighborhood, the one in its middle included
+	Images        int    `json:"images"`                 // that each architecture is scored on
+	Architectures int    `json:"architectures"`          // in a neighborhood, the one in its middle included
+	Distinct      int    `json:"distinct_architectures"` // of those, which differ in operations that have a bearing; scoring runs these
 	Runs          int    `json:"runs"`
 	Library       string `json:"onnxruntime"`
 	Provider      string `json:"provider"`
@@ -94,11 +95,13 @@ func Score(ctx context.Context, rt *runtime.Runtime, o ScoreOptions) (*ScoreRepo
 		Space: o.Space, Channels: o.Channels, Cells: o.Cells, Batch: o.Batch, ImageSize: o.ImageSize, Images: len(b.batches) * o.Batch, Runs: o.Runs,
 		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(),
 	}
+	var distinct []float64
 	one, all := &timings{workers: 1}, &timings{workers: rt.Threads()}
 	for range o.Runs {
 		center := b.space.Random(b.rng)
 		around := append([]space.Architecture{center}, b.space.Neighbors(center, 1)...)
 		r.Architectures = len(around)
+		distinct = append(distinct, float64(b.distinct(around)))
 		if err := b.neighborhood(ctx, around, one); err != nil {
 			return nil, err
 		}
@@ -111,8 +114,17 @@ func Score(ctx context.Context, rt *runtime.Runtime, o ScoreOptions) (*ScoreRepo
 		}
 	}
 	r.OneWorker, r.AllWorkers = one.report(r.Architectures), all.report(r.Architectures)
-	r.PeakRSS = peakRSS()
+	r.Distinct, r.PeakRSS = int(median(distinct)), peakRSS()
 	return r, err
+}
+
+// distinct returns how many of the architectures differ in operations that have a bearing on the result.
+func (b *scoreBench) distinct(architectures []space.Architecture) int {
+	seen := map[string]bool{}
+	for _, a := range architectures {
+		seen[b.sn.Live(a).Key()] = true
+	}
+	return len(seen)
 }
 
 // timings are those of the neighborhoods so far, in milliseconds.

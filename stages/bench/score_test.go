@@ -24,7 +24,7 @@ func TestScoreReportIsFilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Images != 8 || r.Architectures != 25 || r.Runs != 1 || r.Threads != rt.Threads() || r.Library == "" || r.Provider != "cpu" {
+	if r.Images != 8 || r.Architectures != 25 || r.Distinct < 1 || r.Distinct > 25 || r.Runs != 1 || r.Threads != rt.Threads() || r.Library == "" || r.Provider != "cpu" {
 		t.Errorf("the report says %+v", r)
 	}
 	for _, s := range []bench.Scoring{r.OneWorker, r.AllWorkers} {
