@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/plateau-nas/plateau/stages/bench"
+	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -28,12 +30,20 @@ func newBenchSupernetCommand(a *app) *cobra.Command {
 		Short: "Time a training step and a forward pass of a supernet",
 		Long: strings.TrimSpace(`
 Times a training step (forward pass, gradients of the weights and of alpha, SGD with momentum) and a forward pass of a
-weight-sharing supernet on random images, after two untimed runs each. Threads and provider are settings.`),
+weight-sharing supernet on random images, after two untimed runs each. Threads and provider are settings.
+
+--without switches off formulations that the graphs choose for speed, to see what each is worth:
+` + strings.Join(supernet.Formulations(), ", ") + "."),
 		Example: "  plateau bench supernet --space nasbench201 --channels 16 --cells 1 --batch 64 --image-size 32 --runs 10 --threads 2 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Runs < 1 || o.Batch < 2 {
 				return usagef("--runs %d and --batch %d: at least one run and two images a batch are needed", o.Runs, o.Batch)
+			}
+			for _, name := range o.Without {
+				if !slices.Contains(supernet.Formulations(), name) {
+					return usagef("--without %s: the formulations are %s", name, strings.Join(supernet.Formulations(), ", "))
+				}
 			}
 			rt, err := a.openRuntime(cmd.Context())
 			if err != nil {
@@ -68,6 +78,7 @@ peak memory %d MiB
 	f.IntVar(&o.Batch, "batch", 64, "images a batch")
 	f.IntVar(&o.ImageSize, "image-size", 32, "height and width of the images in pixels")
 	f.IntVar(&o.Runs, "runs", 10, "timed runs")
+	f.StringSliceVar(&o.Without, "without", nil, "formulations to switch off, joined by commas")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

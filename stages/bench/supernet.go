@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
@@ -24,6 +25,8 @@ type SupernetOptions struct {
 	Batch     int
 	ImageSize int // height and width in pixels
 	Runs      int // timed runs, after two that are not
+	// Without names formulations of the graphs that are not used (supernet.Formulations): to see what each is worth.
+	Without []string
 }
 
 // Timing is the time of repeated runs.
@@ -46,6 +49,8 @@ type SupernetReport struct {
 	Parameters int    `json:"parameters"` // weights, without alpha
 	Train      Timing `json:"train"`
 	Forward    Timing `json:"forward"`
+	// Without lists the formulations that were switched off.
+	Without []string `json:"without,omitempty"`
 	// PeakRSS is the largest resident memory of the process in MiB; 0 where the system does not tell.
 	PeakRSS int64 `json:"peak_rss_mib"`
 }
@@ -55,37 +60,37 @@ const classes = 10
 
 // subject is the supernet of a space.
 type subject struct {
-	graphs
+	*supernet.Supernet
 	index      *params.Index
 	operations int // of an edge
-}
-
-type graphs interface {
-	JointStep(supernet.Training) (*onnx.ModelProto, error)
-	Forward(batch int) (*onnx.ModelProto, error)
 }
 
 // darts is the space whose supernet has a skeleton of its own.
 const darts = "darts"
 
 func newSubject(o SupernetOptions) (*subject, error) {
+	for _, name := range o.Without {
+		if known := supernet.Formulations(); !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no formulation is called %q; these are: %s", name, strings.Join(known, ", "))
+		}
+	}
 	image := [3]int{3, o.ImageSize, o.ImageSize}
+	var sn *supernet.Supernet
+	var err error
 	if o.Space == darts {
-		sn, err := supernet.NewDARTS(supernet.DARTSMacro{Channels: o.Channels, Layers: o.Cells, Classes: classes, Image: image})
-		if err != nil {
+		sn, err = supernet.NewDARTS(supernet.DARTSMacro{Channels: o.Channels, Layers: o.Cells, Classes: classes, Image: image})
+	} else {
+		var sp *space.Space
+		if sp, err = space.ByName(o.Space); err != nil {
 			return nil, err
 		}
-		return &subject{sn, sn.Index, len(space.DARTSOperations())}, nil
+		sn, err = supernet.New(sp, supernet.Macro{Channels: o.Channels, Cells: o.Cells, Classes: classes, Image: image})
 	}
-	sp, err := space.ByName(o.Space)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the supernet of %s can be timed too", err, darts)
-	}
-	sn, err := supernet.New(sp, supernet.Macro{Channels: o.Channels, Cells: o.Cells, Classes: classes, Image: image})
 	if err != nil {
 		return nil, err
 	}
-	return &subject{sn, sn.Index, len(sp.Operations)}, nil
+	sn.Without = o.Without
+	return &subject{sn, sn.Index, len(sn.Space.Operations)}, nil
 }
 
 // Supernet times the supernet of a space on random images.
@@ -99,7 +104,7 @@ func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*Sup
 	}
 	r := &SupernetReport{
 		Space: o.Space, Channels: o.Channels, Cells: o.Cells, Batch: o.Batch, ImageSize: o.ImageSize,
-		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sub.index.Total(),
+		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sub.index.Total(), Without: o.Without,
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4}

@@ -136,3 +136,19 @@ func TestClosedRuntimeIsAnError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestFormulationsAreSwitchedOff(t *testing.T) {
+	o := tiny()
+	o.Without = supernet.Formulations()
+	r, err := bench.Supernet(t.Context(), stagetest.Runtime(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(supernet.Formulations(), r.Without); diff != "" {
+		t.Errorf("the report does not say what was switched off (-want +got):\n%s", diff)
+	}
+	o.Without = []string{"magic"}
+	if _, err := bench.Supernet(t.Context(), stagetest.Runtime(t), o); err == nil || !strings.Contains(err.Error(), `"magic"`) {
+		t.Errorf("a formulation that does not exist: %v", err)
+	}
+}
