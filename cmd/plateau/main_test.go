@@ -66,6 +66,8 @@ func TestShippedDocumentsAreValid(t *testing.T) {
 		case "quickstart":
 		case "nasbench201-correlation":
 			overrides = append(overrides, "table.path=table.csv", "truth.path=truth.csv")
+		case "nasbench201-regret":
+			overrides = append(overrides, "table.path=table.csv")
 		default:
 			overrides = append(overrides, "data.path=images")
 		}
