@@ -17,9 +17,9 @@ import (
 	"github.com/plateau-nas/plateau/pipeline/seed"
 )
 
-// Registry returns a registry of the toy kinds: numbers -> sum, mean -> report, gather, and fail.
+// Registry returns a registry of the toy kinds: numbers -> sum, mean -> report, gather, blob, and fail.
 func Registry() (*pipeline.Registry, error) {
-	return pipeline.NewRegistry(Numbers(), Sum(), Mean(), Report(), Gather(), Fail())
+	return pipeline.NewRegistry(Numbers(), Sum(), Mean(), Report(), Gather(), Blob(), Fail())
 }
 
 // NumbersSettings are the settings of the kind numbers.
@@ -228,6 +228,30 @@ func (s *GatherSettings) Run(_ context.Context, job *pipeline.Job) error {
 		b.WriteString(": " + string(total))
 	}
 	return os.WriteFile(job.Output("table"), []byte(b.String()), 0o666)
+}
+
+// BlobSettings are the settings of the kind blob.
+type BlobSettings struct {
+	Bytes int `yaml:"bytes" doc:"How many bytes to write."`
+}
+
+// Blob writes many bytes at once.
+func Blob() pipeline.Kind {
+	return pipeline.Kind{
+		Name: "blob", Version: 1, Doc: "Writes bytes.",
+		Outputs: []pipeline.Output{{Name: "blob", Type: "blob", File: "blob.bin", Doc: "The bytes."}},
+		New:     func() pipeline.Stage { return &BlobSettings{Bytes: 1000} },
+	}
+}
+
+// Run implements pipeline.Stage.
+func (s *BlobSettings) Run(_ context.Context, job *pipeline.Job) error {
+	data := make([]byte, s.Bytes)
+	rng := seed.New(job.Seed, "blob")
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	return os.WriteFile(job.Output("blob"), data, 0o666)
 }
 
 // FailSettings are the settings of the kind fail.

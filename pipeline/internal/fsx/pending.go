@@ -16,7 +16,7 @@ type Pending struct {
 }
 
 // manyFiles is from how many files on the whole file system is flushed instead of each.
-const manyFiles = 8
+const manyFiles = 64
 
 // Add notes that the file at path, and its name, are not on the disk yet.
 func (p *Pending) Add(path string) {
