@@ -11,6 +11,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/regret"
 	"github.com/plateau-nas/plateau/stages/report"
+	"github.com/plateau-nas/plateau/stages/sample"
 	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/supernet"
 	"github.com/plateau-nas/plateau/stages/table"
@@ -28,6 +29,7 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		train.Kind(open),
 		export.Kind(open),
 		evaluate.Kind(open),
+		sample.Kind(),
 		regret.TruthKind(),
 		regret.Kind(),
 		report.Kind(),

@@ -1,0 +1,172 @@
+package sample_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/internal/stagetest"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/sample"
+	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/table"
+)
+
+// input makes a table of all architectures with a score, that of a shorter training, and a cost.
+func input(t *testing.T, partial bool) map[string]pipeline.Artifact {
+	t.Helper()
+	sp := space.NASBench201()
+	var b strings.Builder
+	b.WriteString("arch,long,short,cost\n")
+	i := 0
+	for a := range sp.All() {
+		i++
+		if partial && i%3 == 0 {
+			continue
+		}
+		long, cost := 50.0, 0
+		for e, op := range a {
+			cost += op
+			if op == 3 {
+				long += float64(e + 1)
+			}
+		}
+		fmt.Fprintf(&b, "%s,%v,%v,%d\n", sp.Format(a), long, long+float64(i%7)-3, cost)
+	}
+	path := filepath.Join(t.TempDir(), "mine.csv")
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	settings := fmt.Sprintf("{path: %s, column: long, quantity: accuracy, unit: percent, dataset: mine, split: valid, epochs: 100, partial: %v}", path, partial)
+	res := stagetest.Run{Kind: table.Kind(), Settings: settings}.Must(t)
+	return map[string]pipeline.Artifact{"table": {Type: "table", Path: res.Outputs["table"], Stage: "table", Kind: "table"}}
+}
+
+func found(t *testing.T, res *stagetest.Result) *result.Architecture {
+	t.Helper()
+	a, err := result.ReadArchitecture(res.Outputs["architecture"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestEveryAlgorithmSearchesATable(t *testing.T) {
+	in := input(t, false)
+	for name, settings := range map[string]string{
+		"random":              "{algorithm: random, budget: 300, neighborhood: {radius: 0}}",
+		"evolution":           "{algorithm: evolution, budget: 300, neighborhood: {radius: 0}}",
+		"local":               "{algorithm: local, budget: 300, neighborhood: {radius: 0}}",
+		"na_random_sampled":   "{budget: 300}",
+		"na_local_shared":     "{algorithm: local, policy: shared, budget: 300, neighborhood: {radius: 1, samples: 0}}",
+		"na_random_all":       "{policy: all, budget: 300, neighborhood: {radius: 1, samples: 0, aggregate: median}}",
+		"na_evolution_staged": "{algorithm: evolution, policy: staged, budget: 300, neighborhood: {radius: 1, samples: 0}}",
+		"halving":             "{algorithm: halving, budget: 60, neighborhood: {radius: 0}, fidelities: [{column: short, epochs: 20}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := stagetest.Run{Kind: sample.Kind(), Settings: settings, Inputs: in, Seed: 3}
+			res := run.Must(t)
+			stagetest.SameBytes(t, res, run.Must(t))
+			a := found(t, res)
+			if a.Algorithm != name || len(a.Candidates) != 5 || a.Candidates[0].Architecture != a.Architecture {
+				t.Errorf("algorithm %s, %d candidates", a.Algorithm, len(a.Candidates))
+			}
+			if neighborhoods := strings.HasPrefix(name, "na_"); (a.NeighborhoodScore != nil) != neighborhoods {
+				t.Errorf("the score of the neighborhood is %v", a.NeighborhoodScore)
+			}
+			if n := res.Metrics["evaluations"]; n < 50 || n > 300 {
+				t.Errorf("%v evaluations", n)
+			}
+			if (name == "local" || name == "evolution") && *a.OwnScore < 68 {
+				t.Errorf("%s finds %v of at most 71", name, *a.OwnScore)
+			}
+			rows, err := csv.NewReader(strings.NewReader(res.Bytes(t)["trajectory"])).ReadAll()
+			if err != nil || len(rows) < 3 || rows[len(rows)-1][1] != a.Architecture {
+				t.Errorf("%d rows, the last of %v: %v", len(rows), rows[len(rows)-1], err)
+			}
+			scores, err := result.ReadScores(res.Outputs["scores"])
+			if err != nil || len(scores.Scores) == 0 || !strings.Contains(scores.Evaluator, "after 100 epochs") {
+				t.Errorf("%+v: %v", scores, err)
+			}
+		})
+	}
+}
+
+func TestWhatTheTableLacksFails(t *testing.T) {
+	res := stagetest.Run{Kind: sample.Kind(), Settings: "{algorithm: local, budget: 300, policy: all, neighborhood: {radius: 1, samples: 0}}", Inputs: input(t, true)}.Must(t)
+	if n := res.Metrics["evaluations_failed"]; n < 20 || n > 200 {
+		t.Errorf("%v of 300 evaluations failed, a third of the table is missing", n)
+	}
+	if !strings.Contains(res.Logged("warn"), "evaluations failed; those architectures were never chosen") {
+		t.Error(res.Logged("warn"))
+	}
+}
+
+func TestObjectivesOverColumns(t *testing.T) {
+	in := input(t, false)
+	bound := stagetest.Run{Kind: sample.Kind(), Inputs: in, Settings: `
+algorithm: evolution
+budget: 400
+neighborhood: {radius: 0}
+metrics: [cost]
+objective: {constraints: [{metric: cost, at_most: 9}]}`}.Must(t)
+	sp := space.NASBench201()
+	cost := func(text string) (sum int) {
+		a, err := sp.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range a {
+			sum += op
+		}
+		return sum
+	}
+	if c := cost(found(t, bound).Architecture); c > 9 {
+		t.Errorf("the cost is %d, at most 9 is allowed", c)
+	}
+	front := stagetest.Run{Kind: sample.Kind(), Inputs: in, Settings: `
+algorithm: evolution
+budget: 400
+neighborhood: {radius: 0}
+metrics: [cost]
+objective: {combine: pareto, goals: [{metric: score}, {metric: cost, weight: -1, own: true}]}`}.Must(t)
+	a := found(t, front)
+	n := int(front.Metrics["front"])
+	if n < 4 || len(a.Candidates) < n {
+		t.Fatalf("%d on the front, %d candidates", n, len(a.Candidates))
+	}
+	for i := 1; i < n; i++ { // the first goal falls along the front, so the cost must, too
+		if cost(a.Candidates[i].Architecture) >= cost(a.Candidates[i-1].Architecture) {
+			t.Errorf("%v is no better than %v", a.Candidates[i], a.Candidates[i-1])
+		}
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	in := input(t, false)
+	for settings, want := range map[string]string{
+		"{metrics: [latency]}": "metrics",
+		"{algorithm: halving, neighborhood: {radius: 0}, fidelities: [{column: tiny, cost: 0.1}]}": "fidelities[0].column",
+		"{algorithm: halving, neighborhood: {radius: 0}, fidelities: [{column: short}]}":           "short",
+		"{neighborhood: {radius: 7, samples: 2}}":                                                  "neighborhood",
+		"{objective: {goals: [{metric: energy}]}}":                                                 `no metric "energy"`,
+		"{policy: all, budget: 10, neighborhood: {samples: 0}}":                                    "raise the budget",
+	} {
+		res := stagetest.Run{Kind: sample.Kind(), Settings: settings, Inputs: in}.Do(t)
+		if res.Err == nil || !strings.Contains(res.Err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", settings, res.Err, want)
+		}
+	}
+	s := sample.DefaultSettings()
+	s.Algorithm, s.Finalists = "halving", 0
+	err := s.Validate()
+	for _, want := range []string{"fidelities: halving needs", "finalists: 0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
