@@ -76,7 +76,8 @@ func (s *Settings) blame(b Benchmark, err error) error {
 }
 
 // Fingerprint implements pipeline.Fingerprinter: the SHA-256 of each file by its name. It does not change when the
-// files are moved or packed with gzip.
+// files are moved or packed with gzip. A column that no file has, or one of unknown meaning, is found here, while the
+// run is planned.
 func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 	b, err := BenchmarkByName(s.Benchmark)
 	if err != nil {
@@ -97,6 +98,10 @@ func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 			name = filepath.Clean(f.path)
 		}
 		sums[name] = fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+	}
+	var wrong *pipeline.SettingError
+	if _, err := s.Read(ctx); errors.As(err, &wrong) { // what else is wrong, in the files, stops the stage itself
+		return nil, err
 	}
 	return sums, nil
 }

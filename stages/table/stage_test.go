@@ -95,6 +95,9 @@ func TestStageBlamesTheSetting(t *testing.T) {
 	} {
 		r := stagetest.Run{Kind: table.Kind(), Settings: c.settings}.Do(t)
 		settingError(t, r.Err, c.path, c.says)
+		// It is found while the run is planned, before any stage runs.
+		_, err := stagetest.Stage(t, table.Kind(), c.settings).(pipeline.Fingerprinter).Fingerprint(t.Context())
+		settingError(t, err, c.path, c.says)
 	}
 	stagetest.Run{Kind: table.Kind(), Settings: "{path: " + unknown + ", column: top1, dataset: d, split: test, epochs: 7}"}.Must(t)
 }
