@@ -238,7 +238,7 @@ func (s *stage) rank(sp *space.Space, scored []Scored, asked int) (*result.Ranki
 	own := slices.Clone(scored)
 	slices.SortStableFunc(own, func(a, b Scored) int { return cmp.Compare(b.Own.Score, a.Own.Score) })
 	slices.SortStableFunc(scored, func(a, b Scored) int { return cmp.Compare(b.Aggregate, a.Aggregate) })
-	out := &result.Ranking{Space: sp.Name, Aggregate: settings, Radius: s.Radius, NeighborsScored: asked}
+	out := &result.Ranking{Space: sp.Reference(), Aggregate: settings, Radius: s.Radius, NeighborsScored: asked}
 	for i, sc := range scored {
 		std, least, largest := sc.Spread()
 		f := result.Finalist{

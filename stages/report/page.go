@@ -41,7 +41,7 @@ func Render(w io.Writer, c Content) error {
 	if err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	if c.Ranking != nil && c.Ranking.Space != s.Name {
+	if c.Ranking != nil && c.Ranking.Space != s.Reference() {
 		return fmt.Errorf("making the report: the architecture is of space %s, the ranking of %s", s.Name, c.Ranking.Space)
 	}
 	t, err := template.New("page.html").Funcs(template.FuncMap{"breakable": breakable}).ParseFS(templates, "template/*.html")

@@ -10,7 +10,7 @@ import (
 // Architecture is the content of architecture.json: what a search, or a re-ranking of its finalists, has chosen.
 // Scores are better when higher; nil where none was computed.
 type Architecture struct {
-	Space             string      `json:"space"`
+	Space             string      `json:"space"`        // its reference: a name, or the declaration of a space of one's own
 	Architecture      string      `json:"architecture"` // the choice, as the space writes it
 	Operations        []string    `json:"operations"`   // the same, one name for each edge that has a choice
 	Algorithm         string      `json:"algorithm"`    // what chose it: "darts", "random_search", "neighborhood"
@@ -32,7 +32,7 @@ type Candidate struct {
 
 // NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.
 func NewArchitecture(s *space.Space, a space.Architecture) *Architecture {
-	return &Architecture{Space: s.Name, Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
+	return &Architecture{Space: s.Reference(), Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
 }
 
 // Parse returns the space and the chosen architecture in it.

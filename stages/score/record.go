@@ -24,7 +24,7 @@ func (s Sample) evaluator() string {
 
 // Record returns everything that the cache knows, scored on the sample, as the content of scores.json.
 func (c *Cache) Record(s *space.Space, on Sample) *result.Scores {
-	out := &result.Scores{Space: s.Name, Evaluator: on.evaluator(), Images: on.Images, Batch: on.Batch, Scores: []result.Score{}}
+	out := &result.Scores{Space: s.Reference(), Evaluator: on.evaluator(), Images: on.Images, Batch: on.Batch, Scores: []result.Score{}}
 	for _, a := range c.Known() {
 		r, _ := c.Lookup(a)
 		out.Scores = append(out.Scores, result.Score{Architecture: s.Format(a), Score: r.Score, Loss: r.Loss, Accuracy: r.Accuracy, Metrics: r.Metrics, Failure: r.Failure})
@@ -35,7 +35,7 @@ func (c *Cache) Record(s *space.Space, on Sample) *result.Scores {
 // Recall makes recorded scores known, if they are of this space and were taken on an equal sample; it returns how
 // many were.
 func (c *Cache) Recall(s *space.Space, on Sample, recorded *result.Scores) int {
-	if recorded.Space != s.Name || recorded.Evaluator != on.evaluator() || recorded.Images != on.Images || recorded.Batch != on.Batch {
+	if recorded.Space != s.Reference() || recorded.Evaluator != on.evaluator() || recorded.Images != on.Images || recorded.Batch != on.Batch {
 		return 0
 	}
 	n := 0

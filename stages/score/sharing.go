@@ -176,7 +176,7 @@ func fit(model []byte, s *space.Space, images *dataset.Images) (fits, error) {
 	if err != nil {
 		return fits{}, err
 	}
-	if own.Name != s.Name {
+	if own.Reference() != s.Reference() {
 		return fits{}, fmt.Errorf("the supernet is one of the space %s, not of %s", own.Name, s.Name)
 	}
 	sn, err := supernet.New(s, macro)

@@ -176,7 +176,7 @@ func (r *run) write(found *result.Architecture) error {
 	}
 	flat := make([]float32, r.index.Total())
 	r.weights.Read(flat)
-	about := map[string]string{"plateau.space": r.space.Name, "plateau.content": "shared weights"}
+	about := map[string]string{"plateau.space": r.space.Reference(), "plateau.content": "shared weights"}
 	if err := supernet.SaveWeights(r.job.Output("weights"), about, supernet.Vector{Index: r.index, Data: flat}); err != nil {
 		return err
 	}

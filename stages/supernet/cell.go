@@ -35,8 +35,7 @@ func (l *layers) operation(op string, x *graph.Value, affine bool) *graph.Value 
 	case opAvgPool:
 		return graph.AveragePool(x, graph.SquarePool(3, 1, 1))
 	}
-	x.Graph().Fail("cell", fmt.Errorf("no operation is called %q", op))
-	return x
+	return l.named(op, x, affine, nil)
 }
 
 // nodes runs through the nodes of a cell: terms returns what edge e adds to its node.
@@ -94,7 +93,9 @@ func (l *layers) relaxedCell(s *space.Space, probabilities *graph.Value) func(*g
 					case opConv3x3:
 						out = append(out, l.reluConvNorm(from, from.Dim(1), 3, 1, false, weight(e, o)))
 					default:
-						if y := l.operation(op, from, false); y != nil {
+						if scales(op) {
+							out = append(out, l.named(op, from, false, weight(e, o)))
+						} else if y := l.operation(op, from, false); y != nil {
 							out = append(out, graph.Mul(y, weight(e, o)))
 						}
 					}

@@ -110,11 +110,11 @@ func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.
 		return f()
 	}
 	c := m.Channels
-	for stage := range 3 {
+	for stage := range m.stages() {
 		for i := range m.Cells {
 			x = in(fmt.Sprintf("stage%d/cell%d", stage, i), func() *graph.Value { return cell(x) })
 		}
-		if stage < 2 {
+		if stage < m.stages()-1 {
 			c *= 2
 			x = in(fmt.Sprintf("reduction%d", stage), func() *graph.Value { return l.residual(x, c) })
 		}

@@ -17,7 +17,23 @@ type Macro struct {
 	Classes  int    `json:"classes"`
 	Image    [3]int `json:"image"`          // channels, height, width of the input
 	Stem     Stem   `json:"stem,omitempty"` // only the DARTS space has a choice
+	// Stages is the number of stages, of which each has twice the channels and half the resolution of the one before; 0 is
+	// the 3 of the benchmark. The DARTS space has 3.
+	Stages int `json:"stages,omitempty"`
 }
+
+func (m Macro) stages() int {
+	if m.Stages == 0 {
+		return DefaultStages
+	}
+	return m.Stages
+}
+
+// The number of stages of a skeleton.
+const (
+	DefaultStages = 3
+	maxStages     = 6
+)
 
 // CheckFor is Check for the networks of a space. A mistake in Stem is a *pipeline.SettingError too.
 func (m Macro) CheckFor(s *space.Space) error {
@@ -29,6 +45,9 @@ func (m Macro) CheckFor(s *space.Space) error {
 		return err
 	}
 	var errs []error
+	if m.stages() != DefaultStages {
+		errs = append(errs, &pipeline.SettingError{Path: "stages", Err: fmt.Errorf("%d stages; networks of the space %s have %d, so leave the setting out", m.Stages, s.Name, DefaultStages)})
+	}
 	for _, err := range flatten(m.DARTS().Check()) {
 		if se := new(pipeline.SettingError); errors.As(err, &se) && se.Path == "layers" {
 			err = &pipeline.SettingError{Path: "cells", Err: fmt.Errorf("%d cells; at least 1 is needed", m.Cells)}
@@ -72,15 +91,24 @@ func (m Macro) Check() error {
 	if m.Classes < 2 {
 		errs = append(errs, fmt.Errorf("%d classes; a classifier needs at least 2", m.Classes))
 	}
+	if m.Stages < 0 || m.Stages > maxStages {
+		return errors.Join(append(errs, &pipeline.SettingError{Path: "stages", Err: fmt.Errorf("%d stages; give 1 to %d", m.Stages, maxStages)})...)
+	}
 	return errors.Join(append(errs, m.checkImage())...)
 }
 
 func (m Macro) checkImage() error {
+	step := 1 << (m.stages() - 1)
+	least := max(8, 2*step)
 	switch {
-	case m.Image[0] < 1 || m.Image[1] < 8 || m.Image[2] < 8:
-		return fmt.Errorf("images of %d channels, %dx%d; at least one channel and 8x8 pixels are needed", m.Image[0], m.Image[1], m.Image[2])
-	case m.Image[1]%4 != 0 || m.Image[2]%4 != 0:
-		return fmt.Errorf("images of %dx%d; height and width must be divisible by 4, since the network halves them twice (set the dataset's size, for example to %d)", m.Image[1], m.Image[2], m.Image[1]/4*4)
+	case m.Image[0] < 1 || m.Image[1] < least || m.Image[2] < least:
+		return fmt.Errorf("images of %d channels, %dx%d; at least one channel and %dx%d pixels are needed", m.Image[0], m.Image[1], m.Image[2], least, least)
+	case m.Image[1]%step != 0 || m.Image[2]%step != 0:
+		times := "twice"
+		if m.stages() != DefaultStages {
+			times = fmt.Sprintf("%d times", m.stages()-1)
+		}
+		return fmt.Errorf("images of %dx%d; height and width must be divisible by %d, since the network halves them %s (set the dataset's size, for example to %d)", m.Image[1], m.Image[2], step, times, m.Image[1]/step*step)
 	}
 	return nil
 }

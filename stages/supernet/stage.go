@@ -14,17 +14,19 @@ import (
 
 // Settings are the settings of the stage kind "supernet".
 type Settings struct {
-	Space      string   `yaml:"space" enum:"nasbench201,darts" doc:"Search space: nasbench201 or darts."`
-	Channels   int      `yaml:"channels" doc:"Channels of the first cells."`
-	Cells      int      `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
-	ImageSize  int      `yaml:"image_size" doc:"Height and width that images are reduced to by area while searching; 0 leaves them as they are."`
-	ScoreBatch int      `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
-	Training   Training `yaml:"training" doc:"The training step of the shared weights."`
+	Space      string             `yaml:"space" enum:"nasbench201,darts,custom" doc:"Search space: nasbench201, darts, or custom, one of your own."`
+	Custom     *space.Declaration `yaml:"custom" doc:"The search space, when space is custom: its cell and operations."`
+	Channels   int                `yaml:"channels" doc:"Channels of the first cells."`
+	Cells      int                `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
+	Stages     int                `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
+	ImageSize  int                `yaml:"image_size" doc:"Height and width that images are reduced to by area while searching; 0 leaves them as they are."`
+	ScoreBatch int                `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
+	Training   Training           `yaml:"training" doc:"The training step of the shared weights."`
 }
 
 // DefaultSettings returns a small supernet that searches quickly on two cores.
 func DefaultSettings() Settings {
-	return Settings{Space: "nasbench201", Channels: 8, Cells: 1, ScoreBatch: 250, Training: DefaultTraining()}
+	return Settings{Space: "nasbench201", Channels: 8, Cells: 1, Stages: DefaultStages, ScoreBatch: 250, Training: DefaultTraining()}
 }
 
 // Kind returns the stage kind "supernet".
@@ -57,24 +59,53 @@ var _ pipeline.Validator = (*Settings)(nil)
 // Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
 	var errs []error
-	sp, err := space.ByName(s.Space)
+	sp, err := s.space()
 	if err != nil {
-		errs = append(errs, &pipeline.SettingError{Path: "space", Err: err})
+		errs = append(errs, err)
 		sp = space.NASBench201()
 	}
 	size := 32
 	if s.ImageSize != 0 {
 		size = s.ImageSize
 	}
-	if size < 8 || size%4 != 0 {
-		errs = append(errs, &pipeline.SettingError{Path: "image_size", Err: fmt.Errorf("%d; give a multiple of 4 from 8 up, or 0 for the images' own size", s.ImageSize)})
-		size = 32
+	if step := 1 << (min(max(s.Stages, 1), maxStages) - 1); size < 8 || size%step != 0 {
+		errs = append(errs, &pipeline.SettingError{Path: "image_size", Err: fmt.Errorf("%d; give a multiple of %d from %d up, or 0 for the images' own size", s.ImageSize, step, max(8, step))})
+		size = 0
 	}
 	if s.ScoreBatch < 2 {
 		errs = append(errs, &pipeline.SettingError{Path: "score_batch", Err: fmt.Errorf("%d images a batch; batch normalization needs at least 2", s.ScoreBatch)})
 	}
-	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Classes: 2, Image: [3]int{3, size, size}}).CheckFor(sp), s.Training.Validate("training"))
+	if size == 0 || s.ImageSize == 0 {
+		size = 128 // fits them all
+	}
+	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Stages: s.Stages, Classes: 2, Image: [3]int{3, size, size}}).CheckFor(sp), s.Training.Validate("training"))
 	return errors.Join(errs...)
+}
+
+// space returns the search space. Errors are *pipeline.SettingError, those of a declaration each with its path.
+func (s *Settings) space() (*space.Space, error) {
+	const custom = "custom"
+	switch {
+	case s.Space == custom && s.Custom == nil:
+		return nil, &pipeline.SettingError{Path: custom, Err: errors.New("the space is custom, but is not declared; give name, nodes, edges and operations here, or use space: nasbench201 or darts")}
+	case s.Space != custom && s.Custom != nil:
+		return nil, &pipeline.SettingError{Path: "space", Err: fmt.Errorf("a search space is declared under custom, but the space is %s; write space: custom, or leave custom out", s.Space)}
+	case s.Space != custom:
+		sp, err := space.ByName(s.Space)
+		if err != nil {
+			return nil, &pipeline.SettingError{Path: "space", Err: err}
+		}
+		return sp, nil
+	}
+	sp, err := s.Custom.Space()
+	var errs []error
+	for _, err := range flatten(err) {
+		if d := new(space.DeclarationError); errors.As(err, &d) {
+			err = &pipeline.SettingError{Path: custom + "." + d.Path, Err: d.Err}
+		}
+		errs = append(errs, err)
+	}
+	return sp, errors.Join(errs...)
 }
 
 // MacroFor returns the skeleton with the given width and depth for a dataset.
@@ -94,11 +125,15 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 			return &pipeline.SettingError{Path: "image_size", Err: err}
 		}
 	}
-	sp, err := space.ByName(s.Space)
+	sp, err := s.space()
 	if err != nil {
 		return err
 	}
-	sn, err := New(sp, MacroFor(d, s.Channels, s.Cells))
+	macro := MacroFor(d, s.Channels, s.Cells)
+	if s.Stages != DefaultStages {
+		macro.Stages = s.Stages
+	}
+	sn, err := New(sp, macro)
 	if err != nil {
 		return err
 	}

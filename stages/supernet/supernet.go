@@ -88,7 +88,7 @@ func (sn *Supernet) logits(l *layers, x *graph.Value, f form, given *graph.Value
 	case f == path:
 		return l.macro(x, sn.Macro, l.pathCell(sn.Space, given))
 	}
-	if slices.Contains(sn.Without, JoinedOperations) {
+	if slices.Contains(sn.Without, JoinedOperations) || !joins(sn.Space) {
 		return l.macro(x, sn.Macro, l.relaxedCell(sn.Space, given))
 	}
 	return l.macro(x, sn.Macro, l.joinedCell(sn.Space, given))
@@ -105,7 +105,7 @@ func (sn *Supernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, error)
 // metadata describes a graph for those who meet the file alone.
 func (sn *Supernet) metadata(g *graph.Graph) map[string]string {
 	return map[string]string{
-		"plateau.space":      sn.Space.Name,
+		"plateau.space":      sn.Space.Reference(),
 		"plateau.macro":      compactJSON(sn.Macro),
 		"plateau.operations": compactJSON(sn.Space.Operations),
 		"plateau.edges":      compactJSON(edgeNames(sn.Space)),

@@ -15,6 +15,7 @@ import (
 type Settings struct {
 	Channels        int               `yaml:"channels" doc:"Channels of the first cells."`
 	Cells           int               `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
+	Stages          int               `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
 	Stem            string            `yaml:"stem" enum:"cifar,imagenet" doc:"How a network of the darts space begins: cifar (a 3x3 convolution) or imagenet (to an eighth of the resolution)."`
 	Auxiliary       float64           `yaml:"auxiliary" doc:"Weight of the loss of an auxiliary head, in the darts space, 0.4 in its recipes; the images must be 32x32, with the stem imagenet 224x224. 0 leaves the head out."`
 	DropPath        float64           `yaml:"drop_path" doc:"Probability of drop path, in the darts space, toward which it rises from epoch to epoch; 0.2 in its recipe for CIFAR-10."`
@@ -30,7 +31,7 @@ type Settings struct {
 // DefaultSettings returns the NAS-Bench-201 recipe (Dong and Yang, ICLR 2020) at a size for two cores.
 func DefaultSettings() Settings {
 	t := supernet.DefaultTraining()
-	return Settings{Channels: 16, Cells: 1, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
+	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)

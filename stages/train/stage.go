@@ -126,6 +126,9 @@ func (s *Settings) network(found *result.Architecture, data *dataset.Dataset) (s
 		return supernet.Network{}, err
 	}
 	net := supernet.Network{Space: found.Space, Architecture: found.Architecture, Macro: supernet.MacroFor(data, s.Channels, s.Cells)}
+	if s.Stages != supernet.DefaultStages {
+		net.Stages = s.Stages
+	}
 	var errs []error
 	if sp.Pairs {
 		net.Stem = supernet.Stem(s.Stem)
