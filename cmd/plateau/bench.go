@@ -77,6 +77,7 @@ peak memory %d MiB
 	f.IntVar(&o.Cells, "cells", 1, "cells a stage; in the space darts, layers")
 	f.IntVar(&o.Batch, "batch", 64, "images a batch")
 	f.IntVar(&o.ImageSize, "image-size", 32, "height and width of the images in pixels")
+	f.BoolVar(&o.Recompute, "recompute", false, "compute cheap activations again in the backward pass: less memory")
 	f.IntVar(&o.Runs, "runs", 10, "timed runs")
 	f.StringSliceVar(&o.Without, "without", nil, "formulations to switch off, joined by commas")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")

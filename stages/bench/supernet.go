@@ -25,6 +25,8 @@ type SupernetOptions struct {
 	Batch     int
 	ImageSize int // height and width in pixels
 	Runs      int // timed runs, after two that are not
+	// Recompute is supernet.Training's: less memory for the training step.
+	Recompute bool
 	// Without names formulations of the graphs that are not used (supernet.Formulations): to see what each is worth.
 	Without []string
 }
@@ -49,6 +51,7 @@ type SupernetReport struct {
 	Parameters int    `json:"parameters"` // weights, without alpha
 	Train      Timing `json:"train"`
 	Forward    Timing `json:"forward"`
+	Recompute  bool   `json:"recompute,omitempty"`
 	// Without lists the formulations that were switched off.
 	Without []string `json:"without,omitempty"`
 	// PeakRSS is the largest resident memory of the process in MiB; 0 where the system does not tell.
@@ -104,10 +107,10 @@ func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*Sup
 	}
 	r := &SupernetReport{
 		Space: o.Space, Channels: o.Channels, Cells: o.Cells, Batch: o.Batch, ImageSize: o.ImageSize,
-		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sub.index.Total(), Without: o.Without,
+		Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(), Parameters: sub.index.Total(), Recompute: o.Recompute, Without: o.Without,
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4}
+	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4, Recompute: o.Recompute}
 	joint := func() (*onnx.ModelProto, error) { return sub.JointStep(training) }
 	if r.Train, err = timed(ctx, rt, sub, joint, o.Runs, rng); err != nil {
 		return nil, fmt.Errorf("timing a training step: %w", err)

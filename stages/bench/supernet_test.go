@@ -55,6 +55,12 @@ func TestReportIsFilled(t *testing.T) {
 		t.Errorf("library %q with %d threads", r.Library, r.Threads)
 	}
 
+	o := tiny()
+	o.Recompute = true
+	if again, err := bench.Supernet(t.Context(), rt, o); err != nil || !again.Recompute {
+		t.Errorf("with recomputation: %+v, error %v", again, err)
+	}
+
 	// The names that other programs read.
 	text, err := json.Marshal(r)
 	if err != nil {
