@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
@@ -56,7 +59,7 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 			if err != nil {
 				return err
 			}
-			d, err := describe(n)
+			d, err := describe(s.Name, n)
 			if err != nil {
 				return err
 			}
@@ -82,7 +85,7 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.space, "space", "nasbench201", "search space: "+strings.Join(space.Names(), " or "))
+	f.StringVar(&o.space, "space", "nasbench201", spaceFlag())
 	f.StringVar(&o.genotype, "genotype", "", "the architecture, in place of the argument: a name or a notation")
 	f.IntVar(&o.channels, "channels", 0, "channels of the first cells (default 16; darts 36, with --stem imagenet 48)")
 	f.IntVar(&o.cells, "cells", 0, "cells a stage (default 5)")
@@ -139,14 +142,43 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 	if err := m.CheckFor(s); err != nil {
 		return n, nil, nil, usagef("%v", err)
 	}
-	return supernet.Network{Space: s.Name, Architecture: s.Format(arch), Macro: m}, s, arch, nil
+	return supernet.Network{Space: s.Reference(), Architecture: s.Format(arch), Macro: m}, s, arch, nil
 }
 
-// parseArchitecture reads the name of a space and an architecture of it from the command line.
-func parseArchitecture(spaceName, text string) (*space.Space, space.Architecture, error) {
-	s, err := space.ByName(spaceName)
+// spaceFlag is the help of the flag --space.
+func spaceFlag() string {
+	return "search space: " + strings.Join(space.Names(), ", ") + ", or a YAML file that declares one (name, nodes, edges, operations)"
+}
+
+// parseSpace returns the space with a name, or the one that a file declares.
+func parseSpace(name string) (*space.Space, error) {
+	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
+		s, err := space.ByName(name)
+		if err != nil {
+			return nil, usagef("%v", err)
+		}
+		return s, nil
+	}
+	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, nil, usagef("%v", err)
+		return nil, usagef("reading the declaration of a search space: %v", err)
+	}
+	var d space.Declaration
+	if err := yaml.UnmarshalWithOptions(text, &d, yaml.Strict()); err != nil {
+		return nil, usagef("reading the declaration of a search space from %s: %v", name, err)
+	}
+	s, err := d.Space()
+	if err != nil {
+		return nil, usagef("the declaration of a search space in %s: %v", name, err)
+	}
+	return s, nil
+}
+
+// parseArchitecture reads a space and an architecture of it from the command line.
+func parseArchitecture(spaceName, text string) (*space.Space, space.Architecture, error) {
+	s, err := parseSpace(spaceName)
+	if err != nil {
+		return nil, nil, err
 	}
 	a, err := s.Parse(text)
 	if err != nil {
@@ -155,8 +187,8 @@ func parseArchitecture(spaceName, text string) (*space.Space, space.Architecture
 	return s, a, nil
 }
 
-// describe measures a network.
-func describe(n supernet.Network) (*description, error) {
+// describe measures a network of the space called name.
+func describe(name string, n supernet.Network) (*description, error) {
 	index, running, err := n.Indexes()
 	if err != nil {
 		return nil, err
@@ -170,7 +202,7 @@ func describe(n supernet.Network) (*description, error) {
 		return nil, fmt.Errorf("measuring the network: %w", err)
 	}
 	return &description{
-		Space: n.Space, Architecture: n.Architecture, Channels: n.Channels, Cells: n.Cells, Classes: n.Classes, ImageSize: n.Image[1],
+		Space: name, Architecture: n.Architecture, Channels: n.Channels, Cells: n.Cells, Classes: n.Classes, ImageSize: n.Image[1],
 		Parameters: index.Total(), MultiplyAdds: cost.MultiplyAdds,
 	}, nil
 }

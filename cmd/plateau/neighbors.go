@@ -57,7 +57,7 @@ In the DARTS space a change is that of an operation or of the input of an edge t
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&spaceName, "space", "nasbench201", "search space")
+	f.StringVar(&spaceName, "space", "nasbench201", spaceFlag())
 	f.IntVar(&radius, "radius", 1, "largest number of changes")
 	f.BoolVar(&asJSON, "json", false, "print a JSON array with the distances")
 	return cmd
