@@ -9,6 +9,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/search/sampling"
 )
 
 // The search algorithms.
@@ -32,13 +33,14 @@ const (
 
 // Settings are the settings of the stage kind "search".
 type Settings struct {
-	Algorithm    string                `yaml:"algorithm" enum:"darts,random" doc:"darts (gradient-based) or random."`
+	Algorithm    string                `yaml:"algorithm" enum:"darts,random,evolution,local,halving" doc:"darts (gradient-based), or by sampling with the trained weights: random, evolution (regularized), local (hill climbing with restarts) or halving (on ever more images)."`
 	Epochs       int                   `yaml:"epochs" doc:"Epochs of the search."`
 	Weights      WeightSettings        `yaml:"weights" doc:"How the shared weights are trained."`
 	Alpha        AlphaSettings         `yaml:"alpha" doc:"How darts moves the architecture parameters; random does not use them."`
 	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood that scores and gradients are aggregated over; radius 0 is the plain search."`
 	Candidates   int                   `yaml:"candidates" doc:"Architectures that random draws and scores."`
 	Finalists    int                   `yaml:"finalists" doc:"Architectures handed on, best first."`
+	Budget       *BudgetSettings       `yaml:"budget,omitempty" doc:"How evolution, local and halving spend evaluations; with random it takes the place of candidates."`
 	ScoreImages  int                   `yaml:"score_images" doc:"Validation images that architectures are scored on, in whole batches; 0 takes all."`
 	Augment      dataset.Augment       `yaml:"augment" doc:"Augmentation of the images that weights and alpha are trained on."`
 }
@@ -96,7 +98,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
-	oneOf("algorithm", s.Algorithm, DARTS, Random)
+	oneOf("algorithm", s.Algorithm, DARTS, Random, sampling.Evolution, sampling.Local, sampling.Halving)
 	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath)
 	oneOf("alpha.relaxation", s.Alpha.Relaxation, Softmax, Gumbel)
 	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)
@@ -106,13 +108,16 @@ func (s *Settings) Validate() error {
 	check(s.Weights.WarmUp >= 0 && s.Weights.WarmUp <= s.weightEpochs(), "weights.warm_up", "%d is not between 0 and the %d epochs in which the weights are trained", s.Weights.WarmUp, s.weightEpochs())
 	check(positive(s.Weights.LearningRate), "weights.learning_rate", "%v is not a number above 0", s.Weights.LearningRate)
 	check(s.Weights.LearningRateMin >= 0 && s.Weights.LearningRateMin <= s.Weights.LearningRate, "weights.learning_rate_min", "%v is not between 0 and the learning rate %v", s.Weights.LearningRateMin, s.Weights.LearningRate)
-	switch s.Algorithm {
-	case Random:
+	if s.budgeted() {
+		errs = append(errs, s.validateBudget(check))
+	}
+	switch {
+	case s.Algorithm == Random && !s.budgeted():
 		check(s.Weights.At == AtPath, "weights.at", "random search has no center to train the weights at; use %q", AtPath)
 		check(s.Weights.Epochs <= 0 || s.Weights.Epochs >= s.Epochs, "weights.epochs", "%d leaves random search nothing to do in the later of the %d epochs; use 0, or fewer epochs", s.Weights.Epochs, s.Epochs)
 		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
-	case DARTS:
+	case s.Algorithm == DARTS:
 		check(s.Alpha.Start < 0 || s.Alpha.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", s.Alpha.Start, s.Weights.WarmUp)
 		check(s.Alpha.Start >= 0 && s.Alpha.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", s.Alpha.Start, s.Epochs)
 		check(s.Alpha.Start <= s.weightEpochs() || s.Alpha.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", s.Alpha.Start, s.Weights.Epochs)
@@ -141,6 +146,8 @@ func (s *Settings) weightEpochs() int {
 // name is what the search calls itself in results.
 func (s *Settings) name() string {
 	switch {
+	case s.budgeted():
+		return s.sampling().Name()
 	case s.Algorithm == DARTS && s.Neighborhood.Radius > 0:
 		return "na_darts"
 	case s.Algorithm == DARTS:

@@ -58,7 +58,7 @@ func TestEveryMistakeIsReportedWithItsPath(t *testing.T) {
 			add(path, func(s *Settings) { *field(s) = v })
 		}
 	}
-	add("algorithm", func(s *Settings) { s.Algorithm = "evolution" }, func(s *Settings) { s.Algorithm = "" })
+	add("algorithm", func(s *Settings) { s.Algorithm = "evolve" }, func(s *Settings) { s.Algorithm = "" })
 	add("weights.at", func(s *Settings) { s.Weights.At = "paths" })
 	add("alpha.relaxation", func(s *Settings) { s.Alpha.Relaxation = "gumble" })
 	add("epochs", func(s *Settings) {
@@ -92,6 +92,23 @@ func TestEveryMistakeIsReportedWithItsPath(t *testing.T) {
 	add("weights.at", func(s *Settings) { random(s); s.Weights.At = AtCenter })
 	add("weights.epochs", func(s *Settings) { random(s); s.Weights.Epochs = 9 }, func(s *Settings) { random(s); s.Weights.Epochs = -1 })
 	add("finalists", func(s *Settings) { random(s); s.Finalists = 4 })
+	budget := func(change func(*Settings)) func(*Settings) {
+		return func(s *Settings) {
+			random(s)
+			s.Algorithm, s.Neighborhood.Radius, s.Neighborhood.Samples, s.Budget = "evolution", 1, 2, &BudgetSettings{}
+			change(s)
+		}
+	}
+	add("budget", func(s *Settings) { s.Budget = &BudgetSettings{} })
+	add("weights.at", budget(func(s *Settings) { s.Weights.At = AtCenter }))
+	add("budget.evaluations", budget(func(s *Settings) { s.Budget.Evaluations = -1 }))
+	add("budget.population", budget(func(s *Settings) { s.Budget.Population = 1 }))
+	add("budget.policy", budget(func(s *Settings) { s.Budget.Policy = "some" }), budget(func(s *Settings) { s.Budget.Policy = "all" }))
+	add("neighborhood.samples", budget(func(s *Settings) { s.Budget.Policy, s.Neighborhood.Samples = "sampled", 0 }))
+	add("budget.images", budget(func(s *Settings) { s.Algorithm = "halving" }), budget(func(s *Settings) { s.Budget.Images = []int{5} }))
+	add("budget.images[1]", budget(func(s *Settings) { s.Algorithm, s.ScoreImages, s.Budget.Images = "halving", 100, []int{50, 20} }),
+		budget(func(s *Settings) { s.Algorithm, s.ScoreImages, s.Budget.Images = "halving", 100, []int{50, 100} }))
+	add("budget.bracket", budget(func(s *Settings) { s.Algorithm, s.Budget.Images, s.Budget.Bracket = "halving", []int{20}, -2 }))
 	for i, m := range mistakes {
 		s := valid()
 		if err := s.Validate(); err != nil {
@@ -118,7 +135,7 @@ func TestNamesThatAreWrongComeWithThoseThatAreRight(t *testing.T) {
 		change func(*Settings)
 		want   []string
 	}{
-		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "random"}},
+		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "random", "evolution", "local", "halving"}},
 		"weights.at":       {func(s *Settings) { s.Weights.At = "centre" }, []string{"center", "neighbor", "path"}},
 		"alpha.relaxation": {func(s *Settings) { s.Alpha.Relaxation = "soft" }, []string{"softmax", "gumbel"}},
 	} {

@@ -1,5 +1,5 @@
-// Package search finds architectures: random search on shared weights and differentiable search (DARTS), each on a plain
-// or on a neighborhood-aggregated objective.
+// Package search finds architectures: search by sampling on shared weights (package sampling) and differentiable search
+// (DARTS), each on a plain or on a neighborhood-aggregated objective.
 //
 // A search has two halves. The weights half trains the shared weights of a supernet; the architecture half either moves
 // architecture parameters along gradients or scores drawn candidates. Both ask package neighborhood for neighbors and
@@ -83,9 +83,11 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		return err
 	}
 	var found *result.Architecture
-	switch s.Algorithm {
-	case DARTS:
+	switch {
+	case s.Algorithm == DARTS:
 		found, err = r.darts(ctx)
+	case s.budgeted():
+		found, err = r.budget(ctx)
 	default:
 		found, err = r.random(ctx)
 	}
