@@ -74,6 +74,17 @@ func parseRoot(src string, f *findings) *node {
 	return root
 }
 
+// StageIDs lists the ids of the stages as the document gives them, in order.
+func (d *Document) StageIDs() []string {
+	var ids []string
+	if stages := d.root.get("stages"); stages != nil {
+		for _, p := range stages.value.pairs {
+			ids = append(ids, p.key)
+		}
+	}
+	return ids
+}
+
 const documentForm = "write name:, seed: and stages:; `plateau configs show quickstart` prints an example"
 
 // key is a fixed key of documents: what it is called, and what it means, in one sentence.

@@ -51,8 +51,8 @@ type Plan struct {
 
 // LeftOut is a stage that is no part of a plan.
 type LeftOut struct {
-	ID     string
-	Reason string // its condition, or the stage that it would need
+	ID     string `json:"id"`
+	Reason string `json:"reason"` // its condition, or the stage that it would need
 }
 
 // PlannedStage is a stage of a plan.

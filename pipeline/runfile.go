@@ -30,7 +30,8 @@ type RunFile struct {
 	Started   time.Time  `json:"started"` // UTC
 	Seconds   float64    `json:"seconds"`
 	Stages    []RunStage `json:"stages"`
-	Store     string     `json:"store"` // folder
+	LeftOut   []LeftOut  `json:"left_out,omitempty"` // stages whose condition is false
+	Store     string     `json:"store"`              // folder
 }
 
 // RunStage is a stage in run.json.
@@ -64,7 +65,7 @@ func (x *execution) runFile() *RunFile {
 	f := &RunFile{
 		Format: 1, Run: x.plan.Name, Status: x.result.Status, Seed: x.plan.Seed, File: x.plan.File, Document: x.plan.Text,
 		Overrides: append([]string{}, x.plan.Overrides...), Forced: x.plan.Forced, Version: x.runner.Version,
-		Started: x.started.UTC(), Seconds: time.Since(x.started).Seconds(), Store: x.runner.Store.Dir(),
+		LeftOut: x.plan.LeftOut, Started: x.started.UTC(), Seconds: time.Since(x.started).Seconds(), Store: x.runner.Store.Dir(),
 	}
 	if x.err != nil {
 		f.Error = x.err.Error()

@@ -59,7 +59,14 @@ func (r *Runner) Run(ctx context.Context, plan *Plan) (*Result, error) {
 		return nil, err
 	}
 	defer dir.close()
-	release, err := r.Store.Use(ctx, nil)
+	release, err := r.Store.Use(ctx, func() {
+		if r.Events != nil {
+			r.Events.Emit(event.Event{
+				Time: time.Now(), Type: event.StageLog, Run: plan.Name, Stage: "plateau", Level: "info",
+				Message: "unneeded results are being removed from the store; waiting for that to end",
+			})
+		}
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -68,3 +68,15 @@ func completeDocument(_ *cobra.Command, args []string, _ string) ([]string, cobr
 	}
 	return configs.Names(), cobra.ShellCompDirectiveDefault
 }
+
+// completeStage lets the shell complete the ids of the stages of the document that is named before.
+func completeStage(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	d, err := openDocument(args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return d.StageIDs(), cobra.ShellCompDirectiveNoFileComp
+}

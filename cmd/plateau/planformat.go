@@ -92,12 +92,7 @@ type jsonPlan struct {
 	Seed   uint64          `json:"seed"`
 	Stages []jsonPlanStage `json:"stages"`
 	// LeftOut are stages whose condition is false.
-	LeftOut []jsonLeftOut `json:"left_out,omitempty"`
-}
-
-type jsonLeftOut struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
+	LeftOut []pipeline.LeftOut `json:"left_out,omitempty"`
 }
 
 type jsonPlanStage struct {
@@ -132,7 +127,7 @@ type jsonPlanOutput struct {
 }
 
 func planJSON(p *pipeline.Plan) jsonPlan {
-	out := jsonPlan{Run: p.Name, File: p.File, Seed: p.Seed, Stages: []jsonPlanStage{}}
+	out := jsonPlan{Run: p.Name, File: p.File, Seed: p.Seed, Stages: []jsonPlanStage{}, LeftOut: p.LeftOut}
 	for _, s := range p.Stages {
 		js := jsonPlanStage{
 			ID: s.ID, Kind: s.Kind.Name, Action: s.Action, Reason: s.Reason, Key: s.Key, Settings: s.Settings,
@@ -148,9 +143,6 @@ func planJSON(p *pipeline.Plan) jsonPlan {
 			js.Outputs = append(js.Outputs, jsonPlanOutput{o.Name, o.Type, o.File})
 		}
 		out.Stages = append(out.Stages, js)
-	}
-	for _, s := range p.LeftOut {
-		out.LeftOut = append(out.LeftOut, jsonLeftOut(s))
 	}
 	return out
 }

@@ -33,6 +33,10 @@ func (f *documentFlags) addChoice(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "choose these stages; what they read must have been computed before")
 	cmd.Flags().StringSliceVar(&f.from, "from", nil, "choose these stages and all that read from them")
 	cmd.Flags().StringSliceVar(&f.until, "until", nil, "choose these stages and all that they read from")
+	for _, name := range []string{"only", "from", "until"} {
+		// The flag is there, so this cannot fail.
+		_ = cmd.RegisterFlagCompletionFunc(name, completeStage)
+	}
 }
 
 func (f *documentFlags) options() pipeline.PlanOptions {
