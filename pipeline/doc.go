@@ -40,8 +40,12 @@
 //	      neighborhood: ${objective}    # any part of settings, inputs, when and seed may refer to a variable or axis
 //	  train:
 //	    kind: train
-//	    matrix: {seed: "${seeds}", objective: [plain, robust]} # in {...} and [...] a reference needs quotes
-//	    when: ${seed} < 3 or ${objective} == robust
+//	    matrix: search                  # the axes of that stage; the same as to write them again
+//	    when: ${seed} < 3 or ${objective.radius} > 0
+//	  export:
+//	    kind: export
+//	    matrix: {seed: "${seeds}"}      # in {...} and [...] a reference needs quotes
+//	    inputs: {weights: "train@${seed}-robust"}
 //	  compare:
 //	    kind: compare
 //	    inputs: {runs: search}          # all of them: the port takes many

@@ -106,7 +106,7 @@ var (
 		{"kind", "What the stage does."},
 		{"description", "What the stage is for."},
 		{"foreach", "Values, each of which makes a stage of its own; they are ${item} in the stage."},
-		{"matrix", "Axes with values; each combination makes a stage of its own."},
+		{"matrix", "Axes with values, or the stage whose axes they are; each combination makes a stage of its own."},
 		{"when", "A condition; when it is false the stage is left out."},
 		{"seed", "The seed of this stage, in place of the document's."},
 		{"inputs", "The outputs that the stage reads, by port: STAGE or STAGE.OUTPUT. What is left out is found by its type."},

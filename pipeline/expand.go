@@ -26,12 +26,17 @@ type axis struct {
 	values []binding
 }
 
-// readAxes reads a stage's matrix or foreach: nil when it has neither. ok is false when there was a mistake.
-func readAxes(id string, stage *node, vars *variables, f *findings) (axes []axis, ok bool) {
+// readAxes reads a stage's matrix or foreach: nil when it has neither. ok is false when there was a mistake. chain are the stages
+// whose matrix is that of the next, of stages; the last is the one to read.
+func readAxes(chain []string, stages *node, vars *variables, f *findings) (axes []axis, ok bool) {
+	id := chain[len(chain)-1]
+	stage := stages.get(id).value
 	matrix, each := stage.get("matrix"), stage.get("foreach")
 	before := len(f.list)
 	sc := &scope{variables: vars}
 	switch {
+	case matrix != nil && each == nil && matrix.value.kind == textNode && !strings.Contains(matrix.value.text, "${"):
+		return sameAxes(chain, matrix.value, stages, vars, f)
 	case matrix != nil && each != nil:
 		f.add(each.at, "foreach is a matrix with one axis; keep one of them", "stage %s has both foreach and matrix", id)
 	case each != nil:
@@ -42,7 +47,7 @@ func readAxes(id string, stage *node, vars *variables, f *findings) (axes []axis
 			return nil, false
 		}
 		if m.kind != mapNode || len(m.pairs) == 0 {
-			f.add(m.at, "write one key an axis, such as seed: [1, 2, 3]", "matrix of stage %s must be a mapping with an axis, found %s", id, m.describe())
+			f.add(m.at, "write one key an axis, such as seed: [1, 2, 3], or the stage whose matrix it is", "matrix of stage %s must be a mapping with an axis, found %s", id, m.describe())
 			return nil, false
 		}
 		for _, p := range m.pairs {
@@ -61,6 +66,33 @@ func readAxes(id string, stage *node, vars *variables, f *findings) (axes []axis
 		}
 	}
 	return axes, len(f.list) == before
+}
+
+// sameAxes reads the matrix of another stage: "matrix: search".
+func sameAxes(chain []string, name *node, stages *node, vars *variables, f *findings) ([]axis, bool) {
+	id := chain[len(chain)-1]
+	other := stages.get(name.text)
+	var known []string
+	for _, p := range stages.pairs {
+		if p.value.get("matrix") != nil || p.value.get("foreach") != nil {
+			known = append(known, p.key)
+		}
+	}
+	switch {
+	case slices.Contains(chain, name.text):
+		f.add(name.at, "", "the matrix of stage %s is that of itself", id)
+	case other == nil || !slices.Contains(known, name.text):
+		f.add(name.at, Suggest(name.text, "stages with a matrix", known), "the matrix of stage %s: there is no stage %q with a matrix", id, name.text)
+	default:
+		before := len(f.list)
+		axes, ok := readAxes(append(slices.Clone(chain), name.text), stages, vars, f)
+		for i := range axes {
+			axes[i].at = name.at
+		}
+		f.list = f.list[:before] // what is wrong with the other matrix is said there
+		return axes, ok
+	}
+	return nil, false
 }
 
 // readAxis reads an axis: a list of scalars, or a mapping from labels to values.
@@ -165,7 +197,7 @@ func readStages(p pair, vars *variables, f *findings) (stages []*stageSpec, temp
 		templates = append(templates, t)
 		ok := true
 		if sp.value.kind == mapNode {
-			t.axes, ok = readAxes(sp.key, sp.value, vars, f)
+			t.axes, ok = readAxes([]string{sp.key}, p.value, vars, f)
 		}
 		for i := range t.axes {
 			if len(t.axes[i].values) == 0 { // so that mistakes below are found all the same

@@ -101,6 +101,11 @@ func TestWhatADocumentExpandsTo(t *testing.T) {
 			overrides: []string{"variables.seeds=[9]", "stages.add.matrix.shape=[odd]"},
 			want:      []string{"data@9-plain", "data@9-odd", "add@9-odd data@9-odd", "all add@9-odd"},
 		},
+		"the matrix of another stage": {
+			document: "stages:\n  d: {kind: numbers, matrix: {seed: [1, 2], n: [3, 4]}, settings: {count: '${n}'}}\n  s: {kind: sum, matrix: d}\n  m: {kind: mean, matrix: s, when: '${seed} == 2', settings: {digits: '${n}'}}",
+			want:     []string{"d@1-3", "d@1-4", "d@2-3", "d@2-4", "s@1-3 d@1-3", "s@1-4 d@1-4", "s@2-3 d@2-3", "s@2-4 d@2-4", "m@2-3 d@2-3", "m@2-4 d@2-4"},
+			left:     []string{"m@1-3: ${seed} == 2 is false", "m@1-4: ${seed} == 2 is false"},
+		},
 		"conditions": {
 			document: "variables: {mode: quick}\nstages:\n  d: {kind: numbers}\n  slow: {kind: mean, when: '${mode} == full'}\n  fast: {kind: sum, when: 'not ${mode} == full'}\n  page: {kind: report}",
 			want:     []string{"d", "fast d", "page fast"},

@@ -30,7 +30,7 @@ func Schema(reg *Registry) ([]byte, error) {
 			"kind":        {"enum": reg.Names()},
 			"description": {"type": "string"},
 			"foreach":     orReference(object{"type": []string{"array", "object"}, "minItems": 1, "minProperties": 1}),
-			"matrix":      orReference(object{"type": "object", "minProperties": 1}),
+			"matrix":      {"type": []string{"object", "string"}, "minProperties": 1},
 			"when":        {"type": []string{"boolean", "string"}},
 			"seed":        orReference(object{"type": "integer", "minimum": 0}),
 			"inputs":      {"type": []string{"object", "null"}},

@@ -208,7 +208,7 @@ func (c *wiring) wire(w *wired, p Port, members []*wired, o Output, as wire, mat
 	case len(fitting) > 1 && !p.Many:
 		live := slices.DeleteFunc(slices.Clone(fitting), func(m *wired) bool { return m.spec.left != "" })
 		if len(live) != 1 {
-			c.f.add(as.at, "name one, such as "+fitting[0].spec.id+", or give stage "+w.spec.template.id+" the same matrix",
+			c.f.add(as.at, "name one, such as "+fitting[0].spec.id+", or write matrix: "+name+" in stage "+w.spec.template.id,
 				"input %s of stage %s takes one artifact, and %s stands for %s", p.Name, w.spec.id, name, listIDs(fitting))
 			return
 		}
