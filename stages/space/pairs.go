@@ -168,9 +168,24 @@ const furthest = 4
 // shellSizes counts the states of a node with so many edges by their distance from one of them. All states with the same
 // operation twice have equal counts, and so have all others, since edges and operations can be renamed.
 func (s *Space) shellSizes(edges int, from pair) (counts [furthest + 1]int) {
-	for p := range s.pairs(edges) {
-		counts[from.distance(p)]++
+	add := func(nearest, sets int, ways [3]int) {
+		for i, n := range ways {
+			counts[nearest+i] += sets * n
+		}
 	}
+	// With m other operations for each of two edges, these many pairs of operations differ in 0, 1 and 2.
+	m := len(s.Operations) - 2
+	straight := [3]int{1, 2 * m, m * m}
+	add(0, 1, straight)
+	one, both := 2*(edges-2), binomial(edges-2, 2) // sets of edges that differ in one and in both
+	if from.op[0] == from.op[1] {
+		add(1, one, straight)
+		add(2, both, straight)
+		return counts
+	}
+	// Where both operations have changed places, the other pairing is nearer: the edge that goes takes the operation along.
+	add(1, one, [3]int{1, 2*m + 1, m*m - 1})
+	add(2, both, [3]int{2, 4*m - 2, (m - 1) * (m - 1)})
 	return counts
 }
 
@@ -242,26 +257,40 @@ func combine(a, b []int) []int {
 type around struct {
 	center Architecture
 	groups []group
-	states [][furthest + 1][]pair // of each node, by distance from its own
+	space  *Space
+	own    []pair                 // of each node
+	sizes  [][furthest + 1]int    // how many states each node has by distance from its own
+	near   [][furthest + 1][]pair // states of each node by distance from its own, once they are asked for
 	counts [][]int                // counts[i][d] is the number of ways in which node i and those after it differ by d
 }
 
 func (s *Space) pairsAround(a Architecture) *around {
-	r := &around{center: a, groups: s.groups()}
-	r.states = make([][furthest + 1][]pair, len(r.groups))
+	r := &around{center: a, groups: s.groups(), space: s}
+	r.own = make([]pair, len(r.groups))
+	r.sizes = make([][furthest + 1]int, len(r.groups))
+	r.near = make([][furthest + 1][]pair, len(r.groups))
 	r.counts = make([][]int, len(r.groups)+1)
 	r.counts[len(r.groups)] = []int{1}
 	for i := len(r.groups) - 1; i >= 0; i-- {
-		own := pairOf(r.groups[i].of(a))
-		sizes := make([]int, furthest+1)
-		for p := range s.pairs(r.groups[i].size()) {
-			d := own.distance(p)
-			r.states[i][d] = append(r.states[i][d], p)
-			sizes[d]++
-		}
-		r.counts[i] = combine(sizes, r.counts[i+1])
+		r.own[i] = pairOf(r.groups[i].of(a))
+		r.sizes[i] = s.shellSizes(r.groups[i].size(), r.own[i])
+		r.counts[i] = combine(r.sizes[i][:], r.counts[i+1])
 	}
 	return r
+}
+
+// states returns the states of a node at a distance from its own.
+func (r *around) states(i, distance int) []pair {
+	if distance == 0 {
+		return r.own[i : i+1]
+	}
+	if r.near[i][1] == nil { // every node has neighbors at distance 1
+		for p := range r.space.pairs(r.groups[i].size()) {
+			d := r.own[i].distance(p)
+			r.near[i][d] = append(r.near[i][d], p)
+		}
+	}
+	return r.near[i][distance]
 }
 
 // ways returns in how many ways node i and those after it differ by a distance.
@@ -287,7 +316,7 @@ func (r *around) shell(distance int) []Architecture {
 			if r.ways(i+1, left-d) == 0 {
 				continue
 			}
-			for _, p := range r.states[i][d] {
+			for _, p := range r.states(i, d) {
 				p.put(r.groups[i].of(current))
 				change(i+1, left-d)
 			}
@@ -303,11 +332,14 @@ func (r *around) at(distance, index int) Architecture {
 	for i, g := range r.groups {
 		for d := furthest; d >= 0; d-- {
 			rest := r.ways(i+1, distance-d)
-			if all := product(len(r.states[i][d]), rest); index >= all {
+			if rest == 0 {
+				continue
+			}
+			if all := product(r.sizes[i][d], rest); index >= all {
 				index -= all
 				continue
 			}
-			r.states[i][d][index/rest].put(g.of(out))
+			r.states(i, d)[index/rest].put(g.of(out))
 			index, distance = index%rest, distance-d
 			break
 		}

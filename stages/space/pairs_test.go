@@ -248,6 +248,34 @@ func TestShellsOfGenotypesMakeUpTheSpace(t *testing.T) {
 	})
 }
 
+// The sizes of shells are computed; here they are counted, in a space with all ways in which two states can overlap.
+func TestSizesOfShellsAreCounts(t *testing.T) {
+	s := &space.Space{Name: "wide", Nodes: 5, Operations: []string{"none", "a", "b", "c"}, Pairs: true}
+	for to := 2; to < 5; to++ {
+		for from := range to {
+			s.Edges = append(s.Edges, space.Edge{From: from, To: to})
+		}
+	}
+	largest := make([]int, s.Diameter()+1)
+	for _, a := range []space.Architecture{{1, 1, 0, 2, 2, 3, 0, 3, 0}, {1, 2, 0, 2, 2, 0, 1, 0, 2}, {1, 3, 1, 0, 3, 0, 0, 2, 1}, {2, 1, 1, 0, 3, 0, 0, 2, 2}} {
+		counts := make([]int, s.Diameter()+1)
+		for b := range s.All() {
+			counts[s.Distance(a, b)]++
+		}
+		for d, want := range counts {
+			if got := s.ShellSizeOf(a, d); got != want {
+				t.Errorf("%v: ShellSizeOf says %d at distance %d, there are %d", a, got, d, want)
+			}
+			largest[d] = max(largest[d], want)
+		}
+	}
+	for d, want := range largest {
+		if got := s.ShellSize(d); got != want {
+			t.Errorf("ShellSize says %d at distance %d, the largest is %d", got, d, want)
+		}
+	}
+}
+
 func TestRandomGenotypesAreUniform(t *testing.T) {
 	s := small()
 	rng := rand.New(rand.NewPCG(1, 2))
