@@ -12,12 +12,13 @@ import (
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 // Keys of the metadata of exported models, besides those that evaluate defines.
 const (
-	KeySpace        = "plateau.space"         // name of the search space
+	KeySpace        = "plateau.space"         // the search space: its name, or the declaration of one's own (space.Space.Reference)
 	KeyArchitecture = "plateau.architecture"  // the architecture, as the space writes it
 	KeyMacro        = "plateau.macro"         // the skeleton around the cells, a JSON object (supernet.Macro)
 	KeyMultiplyAdds = "plateau.multiply_adds" // for one image
@@ -107,7 +108,11 @@ func (a about) stamp(m *onnx.ModelProto) error {
 	m.MetadataProps = nil
 	onnx.SetMetadata(m, props)
 	m.ProducerName, m.ProducerVersion = "plateau", release()
-	m.DocString = fmt.Sprintf("Classifier of %s images: %s of the space %s, test top-1 accuracy %.2f%%.", a.data.Name, a.network.Architecture, a.network.Space, 100*a.test.Top1)
+	s, err := space.ByName(a.network.Space)
+	if err != nil {
+		return err
+	}
+	m.DocString = fmt.Sprintf("Classifier of %s images: %s of the space %s, test top-1 accuracy %.2f%%.", a.data.Name, a.network.Architecture, s.Name, 100*a.test.Top1)
 	m.Graph.DocString = ""
 	return nil
 }

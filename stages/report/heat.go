@@ -83,7 +83,7 @@ func newLegend(largest float64) legend {
 }
 
 func newProbabilities(s *space.Space, p space.Probabilities) *heat {
-	strongest := p.Argmax()
+	strongest := s.Derive(p)
 	return newHeat(s, func(e, op int) heatCell {
 		v := p[e][op]
 		return heatCell{
