@@ -107,8 +107,8 @@ func (b *bench) child(doc, runDir string) (*exec.Cmd, *output) {
 const slowDocument = `
 name: toy
 stages:
-  first: {kind: numbers, settings: {count: 4, pause: 5ms}}
-  second: {kind: numbers, settings: {count: 6, pause: 5ms, scale: 2}}
+  first: {kind: numbers, settings: {count: 4, pause: 5ms}, resources: {cores: 1}} # side by side with the second
+  second: {kind: numbers, settings: {count: 6, pause: 5ms, scale: 2}, resources: {cores: 1}}
   add: {kind: sum, inputs: {numbers: second}}
 `
 

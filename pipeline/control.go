@@ -45,17 +45,13 @@ func newControl(kind Kind) *control {
 // readControl decodes what the document says into c.
 func (st *stageSpec) readControl(c *control, f *findings) {
 	d := decoder{f: f, owner: "stage " + st.id}
-	before := len(f.list)
 	d.structure(&node{kind: mapNode, at: st.at, pairs: st.control}, reflect.ValueOf(c).Elem(), "")
-	if len(f.list) > before {
-		return
-	}
 	for _, m := range []struct {
 		path  string
 		wrong bool
 	}{{"retries", c.Retries < 0}, {"timeout", c.Timeout < 0}, {"resources.cores", c.Resources.Cores < 0}} {
-		if m.wrong {
-			n := (&stageSpec{settings: &node{kind: mapNode, pairs: st.control}}).lookup(m.path)
+		n := (&stageSpec{settings: &node{kind: mapNode, pairs: st.control}}).lookup(m.path)
+		if m.wrong && n != nil {
 			f.add(n.at, "", "%s must not be negative, found %s", m.path, n.describe())
 		}
 	}

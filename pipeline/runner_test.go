@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -428,27 +426,5 @@ func TestTheRunFileHoldsTheFrozenPlan(t *testing.T) {
 	b.dir += "-again"
 	if again := b.run(file.Document); cached(again) != "data add page" {
 		t.Errorf("running the frozen document reused %q", cached(again))
-	}
-}
-
-// Stages that are reused cost next to nothing.
-func TestManyStagesAreReusedQuickly(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not with -short")
-	}
-	b := newBench(t)
-	var doc strings.Builder
-	doc.WriteString("stages:\n  data: {kind: numbers, settings: {count: 1}}\n")
-	const n = 100
-	for i := range n {
-		fmt.Fprintf(&doc, "  s%d: {kind: sum, inputs: {numbers: data}, settings: {digits: %d}}\n", i, i)
-	}
-	b.run(doc.String())
-	started := time.Now()
-	if got := b.run(doc.String()); len(strings.Fields(cached(got))) != n+1 {
-		t.Errorf("only %d reused", len(strings.Fields(cached(got))))
-	}
-	if took := time.Since(started); took > n*30*time.Millisecond {
-		t.Errorf("planning and reusing %d stages took %v", n, took)
 	}
 }
