@@ -218,6 +218,7 @@ func TestTruthOfItsOwn(t *testing.T) {
 		t.Errorf("the truth is %+v: %v", c, err)
 	}
 	for settings, want := range map[string]string{
+		"column: svhn_valid":                    "the table has none of svhn_valid",
 		"columns: [svhn_test]":                  "the table has none of svhn_test; it has cifar100_valid, cifar100_test",
 		"{columns: [a, b], path: " + long + "}": `"a"`,
 	} {
@@ -225,6 +226,18 @@ func TestTruthOfItsOwn(t *testing.T) {
 		if res.Err == nil || !strings.Contains(res.Err.Error(), want) {
 			t.Errorf("%v does not say %q", res.Err, want)
 		}
+	}
+}
+
+func TestTruthIsTheColumnThatIsNamed(t *testing.T) {
+	in := inputs(t, write(t), "")
+	res := stagetest.Run{Kind: regret.TruthKind(), Settings: "{column: cifar100_valid, columns: [cifar100_test]}", Inputs: in}.Must(t)
+	tb, err := table.Open(res.Outputs["table"])
+	if err != nil || tb.Score() != "cifar100_valid" {
+		t.Errorf("the truth is %v: %v", tb, err)
+	}
+	if err := (&regret.TruthSettings{}).Validate(); err == nil || !strings.Contains(err.Error(), "column: name the column") {
+		t.Error(err)
 	}
 }
 

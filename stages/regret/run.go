@@ -63,6 +63,9 @@ func newProblem(scores, truth *table.Table, truthColumn string) (*problem, error
 func (p *problem) Evaluate(ctx context.Context, architectures []space.Architecture) ([]score.Result, error) {
 	out := make([]score.Result, len(architectures))
 	for i, a := range architectures {
+		if err := p.table.Space().Check(a); err != nil {
+			return nil, fmt.Errorf("looking up a score: %w", err)
+		}
 		out[i] = p.answers[p.table.Rank(a)]
 	}
 	return out, ctx.Err()

@@ -14,7 +14,8 @@ import (
 // TruthSettings are the settings of the stage kind "truth".
 type TruthSettings struct {
 	Path    string   `yaml:"path" doc:"A table of its own for the truth, as for the kind table; empty takes a column of the input."`
-	Columns []string `yaml:"columns" doc:"Columns that can be the truth; the first that there is serves."`
+	Column  string   `yaml:"column" doc:"Column that is the truth; empty takes the first of columns that there is."`
+	Columns []string `yaml:"columns" doc:"Columns that can be the truth."`
 	Dataset string   `yaml:"dataset" doc:"Data set that the truth is of; empty goes by the names of file and column."`
 	Epochs  int      `yaml:"epochs" doc:"Epochs of training behind the truth; 0 when the names of file and column tell."`
 }
@@ -45,13 +46,21 @@ var (
 // Validate implements pipeline.Validator.
 func (s *TruthSettings) Validate() error {
 	var errs []error
-	if len(s.Columns) == 0 || slices.Contains(s.Columns, "") {
-		errs = append(errs, &pipeline.SettingError{Path: "columns", Err: errors.New("name the columns that can be the truth, such as [cifar100_test]")})
+	if s.Column == "" && (len(s.Columns) == 0 || slices.Contains(s.Columns, "")) {
+		errs = append(errs, &pipeline.SettingError{Path: "column", Err: errors.New("name the column that is the truth, such as cifar100_test")})
 	}
 	if s.Epochs < 0 {
 		errs = append(errs, &pipeline.SettingError{Path: "epochs", Err: fmt.Errorf("%d epochs, want 1 or more, or 0 when the names of file and column tell", s.Epochs)})
 	}
 	return errors.Join(errs...)
+}
+
+// columns returns the columns that can be the truth, the one that is preferred first.
+func (s *TruthSettings) columns() []string {
+	if s.Column != "" {
+		return []string{s.Column}
+	}
+	return s.Columns
 }
 
 // settings are those of a table stage that reads the file of its own.
@@ -66,7 +75,7 @@ func (s *TruthSettings) Fingerprint(ctx context.Context) (map[string]string, err
 	if s.Path == "" {
 		return nil, nil
 	}
-	return s.settings(s.Columns[0]).Fingerprint(ctx)
+	return s.settings(s.columns()[0]).Fingerprint(ctx)
 }
 
 // Run implements pipeline.Stage.
@@ -99,7 +108,7 @@ func (s *TruthSettings) Run(ctx context.Context, job *pipeline.Job) error {
 func (s *TruthSettings) read(ctx context.Context, job *pipeline.Job) (*table.Table, error) {
 	if s.Path != "" {
 		var first error
-		for _, column := range s.Columns {
+		for _, column := range s.columns() {
 			t, err := s.settings(column).Read(ctx)
 			var none *table.ColumnError
 			if err == nil || !errors.As(err, &none) {
@@ -114,11 +123,11 @@ func (s *TruthSettings) read(ctx context.Context, job *pipeline.Job) (*table.Tab
 	if err != nil {
 		return nil, err
 	}
-	for _, column := range s.Columns {
+	for _, column := range s.columns() {
 		if slices.Contains(t.Columns(), column) {
 			return t.WithMeaning(column, table.Meaning{Dataset: s.Dataset, Epochs: s.Epochs})
 		}
 	}
-	return nil, &pipeline.SettingError{Path: "columns", Err: fmt.Errorf("the table has none of %s; it has %s. Give a table that has one, as --set %s.path=PATH",
-		strings.Join(s.Columns, ", "), strings.Join(t.Columns(), ", "), job.ID)}
+	return nil, &pipeline.SettingError{Path: "column", Err: fmt.Errorf("the table has none of %s; it has %s. Give a table that has one, as --set %s.path=PATH",
+		strings.Join(s.columns(), ", "), strings.Join(t.Columns(), ", "), job.ID)}
 }
