@@ -636,3 +636,47 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The neighbors that are drawn leave the stream of candidates alone, are the same whenever a center comes, and are others for
+// other centers.
+func TestDrawnNeighborsBelongToTheirCenter(t *testing.T) {
+	sp := space.NASBench201()
+	plain := setup{space: sp, settings: sampling.DefaultSettings(), seed: 21}
+	plain.settings.Neighborhood.Radius, plain.settings.Budget = 0, 40
+	sampled := plain
+	sampled.settings.Neighborhood.Radius, sampled.settings.Budget = 1, 200
+	a, b := plain.evaluator(), sampled.evaluator()
+	plain.run(t, sampling.Options{}, a)
+	out := sampled.run(t, sampling.Options{}, b)
+	var assessed []string
+	for _, c := range out.Ranked {
+		assessed = append(assessed, sp.Format(c.Architecture))
+	}
+	slices.Sort(assessed)
+	var drawn []string
+	for _, arch := range a.asked[:len(assessed)] {
+		drawn = append(drawn, sp.Format(arch))
+	}
+	slices.Sort(drawn)
+	if diff := cmp.Diff(drawn, assessed); diff != "" {
+		t.Errorf("the centers are not the draws of the plain search (-plain +sampled):\n%s", diff)
+	}
+	changes := map[string]bool{} // which edges the four neighbors of a center change
+	for i := 0; i+5 <= len(b.asked); i += 5 {
+		where := ""
+		for _, n := range b.asked[i+1 : i+5] {
+			if space.Distance(b.asked[i], n) != 1 {
+				return // a neighbor was known; what follows is shifted
+			}
+			for e := range n {
+				if n[e] != b.asked[i][e] {
+					where += fmt.Sprint(e)
+				}
+			}
+		}
+		changes[where] = true
+	}
+	if len(changes) < 5 {
+		t.Errorf("all centers have the same neighbors: edges %v", changes)
+	}
+}
