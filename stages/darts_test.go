@@ -126,16 +126,22 @@ func TestDARTSSpaceEndToEnd(t *testing.T) {
 	}
 }
 
-// Random search trains and scores genotypes along single paths.
-func TestRandomSearchOfTheDARTSSpace(t *testing.T) {
+// Random search, and search by samples of the relaxed space, train and score genotypes along single paths.
+func TestPathsOfTheDARTSSpaceAreSearched(t *testing.T) {
 	document, _, _ := strings.Cut(dartsDocument, "      algorithm: darts")
 	document = strings.Replace(document, "cells: 2", "cells: 1", 1)
-	outputs, _ := runDocument(t, document+"      {epochs: 1, candidates: 2, finalists: 1, score_images: 4, neighborhood: {samples: 2}}\n")
-	found, err := result.ReadArchitecture(outputs["search.architecture"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := space.DARTS().Parse(found.Architecture); err != nil || found.Algorithm != "na_rs" || found.OwnScore == nil || math.IsNaN(*found.OwnScore) {
-		t.Errorf("%+v, %v", found, err)
+	for algorithm, settings := range map[string]string{
+		"na_rs":    "candidates: 2, neighborhood: {samples: 2}",
+		"na_darts": "algorithm: darts, weights: {at: center}, alpha: {relaxation: gumbel}, neighborhood: {samples: 2}",
+		"darts":    "algorithm: darts, weights: {at: path}, neighborhood: {radius: 0}",
+	} {
+		outputs, _ := runDocument(t, document+"      {epochs: 1, finalists: 1, score_images: 4, "+settings+"}\n")
+		found, err := result.ReadArchitecture(outputs["search.architecture"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := space.DARTS().Parse(found.Architecture); err != nil || found.Algorithm != algorithm || found.OwnScore == nil || math.IsNaN(*found.OwnScore) {
+			t.Errorf("%s: %+v, %v", algorithm, found, err)
+		}
 	}
 }
