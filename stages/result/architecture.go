@@ -10,11 +10,12 @@ import (
 // Architecture is the content of architecture.json: what a search, or a re-ranking of its finalists, has chosen.
 // Scores are better when higher; nil where none was computed.
 type Architecture struct {
-	Space             string      `json:"space"`        // its reference: a name, or the declaration of a space of one's own
-	Architecture      string      `json:"architecture"` // the choice, as the space writes it
-	Operations        []string    `json:"operations"`   // the same, one name for each edge that has a choice
-	Algorithm         string      `json:"algorithm"`    // what chose it: "darts", "random_search", "neighborhood"
-	Seed              uint64      `json:"seed"`         // of the stage
+	Space             string      `json:"space"`              // its reference: a name, or the declaration of a space of one's own
+	Architecture      string      `json:"architecture"`       // the choice, as the space writes it
+	Operations        []string    `json:"operations"`         // the same, one name for each edge that has a choice
+	Genotype          string      `json:"genotype,omitempty"` // the same in Python's notation, in the DARTS space
+	Algorithm         string      `json:"algorithm"`          // what chose it: "darts", "random_search", "neighborhood"
+	Seed              uint64      `json:"seed"`               // of the stage
 	OwnScore          *float64    `json:"own_score"`
 	NeighborhoodScore *float64    `json:"neighborhood_score"`
 	Candidates        []Candidate `json:"candidates"`              // best first, the choice among them
@@ -32,7 +33,11 @@ type Candidate struct {
 
 // NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.
 func NewArchitecture(s *space.Space, a space.Architecture) *Architecture {
-	return &Architecture{Space: s.Reference(), Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
+	out := &Architecture{Space: s.Reference(), Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
+	if g, err := space.GenotypeOf(a); err == nil && s.Pairs {
+		out.Genotype = g.String()
+	}
+	return out
 }
 
 // Parse returns the space and the chosen architecture in it.
@@ -55,6 +60,11 @@ func (a *Architecture) check() error {
 	}
 	if want := s.OperationNames(arch); !slices.Equal(want, a.Operations) {
 		return fmt.Errorf("operations are %q, but architecture %s has %q", a.Operations, a.Architecture, want)
+	}
+	if a.Genotype != "" {
+		if other, err := s.Parse(a.Genotype); err != nil || !other.Equal(arch) {
+			return fmt.Errorf("the genotype is %s, but the architecture %s", a.Genotype, a.Architecture)
+		}
 	}
 	for i, c := range a.Candidates {
 		if err := architecture(s, fmt.Sprintf("candidate %d", i), c.Architecture); err != nil {

@@ -8,6 +8,8 @@
 // architecture has "none" on all others, and a neighbor changes the operation or the input of an edge that is kept; a
 // Genotype is the same architecture as two lists of such edges.
 //
+// A Declaration is a space of one's own: nodes, edges, and operations by names that tell their settings (Operation).
+//
 // The package is pure Go and knows no other: no files, no graphs, no scores.
 package space
 

@@ -10,6 +10,9 @@
 // operation an edge as an integer input and computes only those, through If nodes: it costs what the
 // architecture costs, and one session serves all architectures.
 //
+// A declared space (space.Declaration) stands in the skeleton of NAS-Bench-201, in as many stages as wanted; what its graphs
+// and files say of it is its reference, by which it is found again.
+//
 // The DARTS space has a skeleton of its own, DARTSMacro, for which a Macro stands, and a GenotypeNetwork, of which a Network
 // of that space is made. Its supernet keeps the weights of all edges that leave a state in one parameter, one edge after the
 // other along the first dimension, since it computes them together.
