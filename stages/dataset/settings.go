@@ -13,10 +13,11 @@ const (
 	SourceShapes   = "shapes"
 	SourceCIFAR10  = "cifar10"
 	SourceCIFAR100 = "cifar100"
+	SourceIDX      = "idx"    // MNIST and data sets in its format
 	SourceFolder   = "folder" // images of one's own
 )
 
-var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100, SourceFolder}
+var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100, SourceIDX, SourceFolder}
 
 // defaultTestFraction is the share of one's own images that becomes the test split.
 const defaultTestFraction = 0.2
@@ -32,10 +33,10 @@ const (
 
 // Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
 type Settings struct {
-	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10 or cifar100 (read from path), or folder (your own images: PNG, JPEG or GIF, in one folder a class under path)."`
-	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For folder the folder that holds one folder a class, or the two folders train and test with one folder a class in each."`
+	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10, cifar100 or idx (MNIST and its family; read from path), or folder (your own images: PNG, JPEG or GIF, in one folder a class under path)."`
+	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test with one folder a class in each."`
 	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
-	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32. The center squares of a folder's images are also enlarged."`
+	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32, or for the images' own size with idx. Square images of idx, and the center squares of a folder's, are also enlarged."`
 	TrainImages   int            `yaml:"train_images" doc:"Images for training and validation together, drawn with equal classes; 0 for all that are read, or 5000 shapes."`
 	TestImages    int            `yaml:"test_images" doc:"Images for the test, drawn with equal classes; 0 for all that are read, or 1000 shapes."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
@@ -70,11 +71,14 @@ func (s *Settings) Validate() error {
 		add(s.Path == "", "path", "%s", noFolder())
 		add(s.Size < 0 || s.Size > maxFolderSize, "size", "%d pixels, want 1 to %d, or 0 for %d", s.Size, maxFolderSize, cifarSize)
 		add(!(s.TestFraction > 0 && s.TestFraction < 1), "test_fraction", "%v of the images, want above 0 and below 1, such as %v", s.TestFraction, defaultTestFraction)
+	case s.Source == SourceIDX:
+		add(s.Path == "", "path", "%s", noIDX())
+		add(s.Size < 0 || s.Size > maxFolderSize, "size", "%d pixels, want 1 to %d, or 0 for the images' own size", s.Size, maxFolderSize)
 	case read:
 		add(s.Path == "", "path", "%s", noPath(format))
 		add(s.Size < 0 || s.Size > cifarSize, "size", "%d pixels, want 1 to %d, or 0 for %d; images are only reduced", s.Size, cifarSize, cifarSize)
 	default:
-		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source folder, cifar10 or cifar100")
+		add(s.Path != "", "path", "shapes are drawn, not read: remove the path or choose source folder, idx, cifar10 or cifar100")
 		add(s.Size != 0 && (s.Size < minShapesSize || s.Size > maxShapesSize), "size",
 			"%d pixels, want %d to %d, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
 	}

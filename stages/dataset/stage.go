@@ -61,8 +61,11 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 // Fingerprint implements pipeline.Fingerprinter: the SHA-256 of each file that is read, by its name, or of
 // all files of each class. It does not change when the files are moved or unpacked.
 func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
-	if s.Source == SourceFolder {
+	switch s.Source {
+	case SourceFolder:
 		return folderDigests(ctx, s.Path)
+	case SourceIDX:
+		return idxDigests(ctx, s.Path)
 	}
 	format, read := s.format()
 	if !read {
@@ -93,6 +96,8 @@ func makeDataset(ctx context.Context, s Settings, from uint64, say func(string))
 		err = d.drawShapes(ctx, s, from)
 	case SourceFolder:
 		err = d.readFolder(ctx, s, from, say)
+	case SourceIDX:
+		err = d.readIDX(ctx, s, from)
 	default:
 		err = d.readCIFAR(ctx, s, from)
 	}
@@ -141,24 +146,9 @@ func (d *Dataset) readCIFAR(ctx context.Context, s Settings, from uint64) error 
 		d.Name += "-coarse"
 		d.Source += ", coarse labels"
 	}
-	for _, part := range []struct {
-		name  string
-		count int
-		from  *Images
-		to    **Images
-	}{{"training", s.TrainImages, train, &d.Train}, {"test", s.TestImages, test, &d.Test}} {
-		im, note := part.from, ""
-		if part.count > 0 && part.count < im.Count {
-			note = fmt.Sprintf("%d of ", part.count)
-			im = im.limit(part.count, len(classes), seed.New(from, "limit", part.name))
-		}
-		d.Source += fmt.Sprintf(", %s%d %s images", note, part.from.Count, part.name)
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("reduce images: %w", err)
-		}
-		if *part.to, err = im.Downscale(s.size(), s.size()); err != nil {
-			return err
-		}
+	err = d.reduce(ctx, s, from, train, test, func(im *Images) (*Images, error) { return im.Downscale(s.size(), s.size()) })
+	if err != nil {
+		return err
 	}
 	if s.size() != cifarSize {
 		d.Source += fmt.Sprintf(", reduced to %dx%d by area", s.size(), s.size())
