@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -155,7 +156,7 @@ func (x *execution) compute(ctx context.Context, ps *PlannedStage, d decision, i
 	}
 	defer closeLog()
 	log.Info("stage starts", "kind", ps.Kind.Name, "version", ps.Kind.Version, "key", d.key, "reason", d.reason, "settings", string(ps.Settings))
-	work, job, outputs, err := x.try(ctx, ps, log, JobConfig{Inputs: artifacts, Lists: lists}, d.key)
+	work, job, outputs, err := x.try(ctx, ps, log, JobConfig{Inputs: artifacts, Lists: lists, Lineage: x.lineage}, d.key)
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +216,28 @@ func (x *execution) artifacts(inputs []store.Input) (map[string]Artifact, map[st
 		lists[in.Port] = append(lists[in.Port], a)
 	}
 	return first, lists, nil
+}
+
+// lineage lists what the stage with the id took, after what those took that it reads from.
+func (x *execution) lineage(id string) []Work {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []Work
+	seen := map[string]bool{}
+	var visit func(id string)
+	visit = func(id string) {
+		r := x.records[id]
+		if r == nil || seen[id] {
+			return
+		}
+		seen[id] = true
+		for _, in := range r.Inputs {
+			visit(in.Stage)
+		}
+		out = append(out, Work{Stage: id, Kind: r.Kind, Seconds: r.Seconds, Metrics: slices.Clone(r.Metrics)})
+	}
+	visit(id)
+	return out
 }
 
 // try runs the stage, and runs it again after errors that may pass, within its time. c has the inputs.

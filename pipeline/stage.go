@@ -105,6 +105,14 @@ type Artifact struct {
 	Labels []Label
 }
 
+// Work says what a finished stage took.
+type Work struct {
+	Stage   string // its id
+	Kind    string
+	Seconds float64 // of the attempt that finished; differs from run to run
+	Metrics []event.Value
+}
+
 // Label says what a variant of a stage has on one axis of the document's matrix.
 type Label = store.Label
 
@@ -121,6 +129,7 @@ type Job struct {
 	inputs  map[string]Artifact
 	lists   map[string][]Artifact
 	outputs map[string]string
+	lineage func(stage string) []Work
 
 	mu      sync.Mutex // stages may report from several goroutines
 	metrics []event.Value
@@ -138,6 +147,8 @@ type JobConfig struct {
 	// Lists are the inputs of ports that take many artifacts. Those ports need not be in Inputs.
 	Lists   map[string][]Artifact
 	Outputs map[string]string // output name -> path to write
+	// Lineage gives what Job.Lineage does; nil when nothing is known.
+	Lineage func(stage string) []Work
 }
 
 // NewJob returns a job.
@@ -148,7 +159,7 @@ func NewJob(c JobConfig) *Job {
 	if c.Events == nil {
 		c.Events = event.Discard
 	}
-	j := &Job{ID: c.ID, Seed: c.Seed, Scratch: c.Scratch, Log: c.Log, events: c.Events, inputs: c.Inputs, lists: c.Lists, outputs: c.Outputs}
+	j := &Job{ID: c.ID, Seed: c.Seed, Scratch: c.Scratch, Log: c.Log, events: c.Events, inputs: c.Inputs, lists: c.Lists, outputs: c.Outputs, lineage: c.Lineage}
 	for port, list := range c.Lists {
 		if _, ok := j.inputs[port]; !ok && len(list) > 0 {
 			j.inputs = maps.Clone(j.inputs)
@@ -182,6 +193,15 @@ func (j *Job) List(port string) []Artifact {
 
 // Inputs returns every connected port with its artifact, the first where there are many. The map must not be changed.
 func (j *Job) Inputs() map[string]Artifact { return j.inputs }
+
+// Lineage returns what the stage that wrote an input took, and what all those took that it reads from, directly or through
+// others: each once, a stage before those that read from it. It is empty when nothing is known of them.
+func (j *Job) Lineage(a Artifact) []Work {
+	if j.lineage == nil {
+		return nil
+	}
+	return j.lineage(a.Stage)
+}
 
 // Output returns the path to which the named output must be written. The file becomes visible in the run
 // directory only after the stage has returned without error.

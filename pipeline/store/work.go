@@ -42,10 +42,14 @@ type Work struct {
 	dir        string
 }
 
+func workIn(dir string) *Work {
+	return &Work{Checkpoint: filepath.Join(dir, "checkpoint"), Outputs: filepath.Join(dir, "outputs"), dir: dir}
+}
+
 // Work prepares the folders of key. The caller holds its lock. When fresh, an earlier checkpoint is removed first.
 func (s *Store) Work(key string, fresh bool) (*Work, error) {
 	dir := s.path("scratch", key)
-	w := &Work{Checkpoint: filepath.Join(dir, "checkpoint"), Outputs: filepath.Join(dir, "outputs"), dir: dir}
+	w := workIn(dir)
 	err := os.Mkdir(dir, 0o777)
 	if errors.Is(err, fs.ErrExist) {
 		stale := w.Outputs
@@ -73,6 +77,10 @@ func (s *Store) Work(key string, fresh bool) (*Work, error) {
 
 // Remove removes the folders, once the stage has been recorded.
 func (w *Work) Remove() error {
+	// As a rule the folders are empty by now, and to remove them so is cheaper.
+	if os.Remove(w.Checkpoint) == nil && os.Remove(w.Outputs) == nil && os.Remove(w.dir) == nil {
+		return nil
+	}
 	if err := os.RemoveAll(w.dir); err != nil {
 		return fmt.Errorf("removing the scratch folder %s: %w", w.dir, err)
 	}
@@ -95,7 +103,7 @@ func (s *Store) RemoveStaleWork(key string) error {
 	if !ok {
 		return nil
 	}
-	return (&Work{dir: dir}).Remove()
+	return workIn(dir).Remove()
 }
 
 // HasCheckpoint says whether an earlier, unfinished computation of key left something to continue from.

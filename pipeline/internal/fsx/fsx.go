@@ -2,8 +2,10 @@
 package fsx
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -69,10 +71,15 @@ func write(tmpDir, path string, perm os.FileMode, sync bool, fill func(io.Writer
 	return SyncDir(filepath.Dir(path))
 }
 
-// SyncFile flushes the file at path to the disk.
+// SyncFile flushes the file at path to the disk. The file may be read-only.
 func SyncFile(path string) error {
-	// Some systems refuse to sync a handle that was opened for reading only.
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.Open(path)
+	if runtime.GOOS == "windows" { // it flushes only what is open for writing
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}
