@@ -38,22 +38,30 @@ func (l *layers) operation(op string, x *graph.Value, affine bool) *graph.Value 
 	return l.named(op, x, affine, nil)
 }
 
-// nodes runs through the nodes of a cell: terms returns what edge e adds to its node.
-func nodes(s *space.Space, x *graph.Value, terms func(e int, from *graph.Value) []*graph.Value) *graph.Value {
+// nodes runs through the nodes of a cell: terms returns what edge e adds to its node. With partial channels, terms is
+// about those that the operations are given, and weighted gives the weight of those that go past them, when it is not nil.
+func (l *layers) nodes(s *space.Space, x *graph.Value, weighted func(e int) *graph.Value, terms func(e int, from *graph.Value) []*graph.Value) *graph.Value {
 	states := []*graph.Value{x}
 	for n := 1; n < s.Nodes; n++ {
-		var sum []*graph.Value
+		var sum, past []*graph.Value
 		for e, edge := range s.Edges {
 			if edge.To != n {
 				continue
 			}
-			sum = append(sum, terms(e, states[edge.From])...)
+			sum = append(sum, terms(e, l.given(states[edge.From]))...)
+			if l.parts > 1 {
+				var weight *graph.Value
+				if weighted != nil {
+					weight = weighted(e)
+				}
+				past = append(past, l.past(states[edge.From], 1, weight))
+			}
 		}
 		if len(sum) == 0 {
 			// Every edge into the node is "none": it is zero, but what is applied to it need not be.
-			sum = append(sum, graph.Mul(x, x.Graph().Scalar(0)))
+			sum = append(sum, graph.Mul(l.given(x), x.Graph().Scalar(0)))
 		}
-		states = append(states, graph.Sum(sum...))
+		states = append(states, l.join(graph.Sum(sum...), past))
 	}
 	return states[len(states)-1]
 }
@@ -61,7 +69,7 @@ func nodes(s *space.Space, x *graph.Value, terms func(e int, from *graph.Value) 
 // discreteCell is the cell of one architecture.
 func (l *layers) discreteCell(s *space.Space, a space.Architecture, affine bool) func(*graph.Value) *graph.Value {
 	return func(x *graph.Value) *graph.Value {
-		return nodes(s, x, func(e int, from *graph.Value) []*graph.Value {
+		return l.nodes(s, x, nil, func(e int, from *graph.Value) []*graph.Value {
 			op := s.Operations[a[e]]
 			defer edgeScope(x.Graph(), s.Edges[e], op)()
 			if y := l.operation(op, from, affine); y != nil {
@@ -81,7 +89,7 @@ func (l *layers) relaxedCell(s *space.Space, probabilities *graph.Value) func(*g
 		return flat[e*len(s.Operations)+op]
 	}
 	return func(x *graph.Value) *graph.Value {
-		return nodes(s, x, func(e int, from *graph.Value) []*graph.Value {
+		return l.nodes(s, x, func(e int) *graph.Value { return rowSum(probabilities, e) }, func(e int, from *graph.Value) []*graph.Value {
 			var out []*graph.Value
 			for o, op := range s.Operations {
 				func() {
@@ -110,7 +118,7 @@ func (l *layers) relaxedCell(s *space.Space, probabilities *graph.Value) func(*g
 func (l *layers) pathCell(s *space.Space, choices *graph.Value) func(*graph.Value) *graph.Value {
 	g := choices.Graph()
 	return func(x *graph.Value) *graph.Value {
-		return nodes(s, x, func(e int, from *graph.Value) []*graph.Value {
+		return l.nodes(s, x, nil, func(e int, from *graph.Value) []*graph.Value {
 			index := graph.Slice(choices, graph.Range{Axis: 0, Start: e, End: e + 1})
 			var branches []func() []*graph.Value
 			for _, op := range s.Operations {

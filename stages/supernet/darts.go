@@ -30,22 +30,20 @@ func (l *layers) pathDARTSCell(index *params.Index, choices *graph.Value) func(p
 	g := choices.Graph()
 	return func(p place, s0, s1 *graph.Value) *graph.Value {
 		states := l.preprocess(p, s0, s1, false)
-		first := 0
-		if p.reduce {
-			first = space.DARTSEdges
-		}
+		first := p.firstEdge()
 		shares := map[int]*shares{} // of the edges that leave a state
-		var terms []*graph.Value
+		var terms, past []*graph.Value
 		edges := space.DARTSCellEdges()
 		for e, edge := range edges {
 			if shares[edge.From] == nil {
 				shares[edge.From] = l.shares(g, index, edge.From)
 			}
 			choice := graph.Slice(choices, graph.Range{Axis: 0, Start: first + e, End: first + e + 1})
-			terms = append(terms, l.chosenOperation(choice, states[edge.From], edge, p, shares[edge.From]))
+			terms = append(terms, l.chosenOperation(choice, l.given(states[edge.From]), edge, p, shares[edge.From]))
+			past = append(past, l.past(states[edge.From], p.stride(edge.From), nil))
 			if e+1 == len(edges) || edges[e+1].To != edge.To {
-				states = append(states, graph.Sum(terms...))
-				terms = nil
+				states = append(states, l.join(graph.Sum(terms...), past))
+				terms, past = nil, nil
 			}
 		}
 		return graph.Concat(1, states[space.DARTSInputs:]...)

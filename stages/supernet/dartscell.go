@@ -104,6 +104,14 @@ func (p place) stride(from int) int {
 	return 1
 }
 
+// firstEdge is the row of alpha that belongs to the first edge of the cell.
+func (p place) firstEdge() int {
+	if p.reduce {
+		return space.DARTSEdges
+	}
+	return 0
+}
+
 // genotypeCell is the cell of a genotype. dropped, when not nil, applies drop path to the result of an edge.
 func (l *layers) genotypeCell(gt space.Genotype, dropped func(*graph.Value) *graph.Value) func(p place, s0, s1 *graph.Value) *graph.Value {
 	return func(p place, s0, s1 *graph.Value) *graph.Value {

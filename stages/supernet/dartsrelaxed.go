@@ -18,17 +18,26 @@ func (l *layers) relaxedDARTSCell(probabilities *graph.Value) func(p place, s0, 
 	return func(p place, s0, s1 *graph.Value) *graph.Value {
 		states := l.preprocess(p, s0, s1, false)
 		terms := make([][]*graph.Value, space.DARTSInputs+space.DARTSNodes) // of each node
+		rows := graph.Reshape(probabilities, 2*space.DARTSEdges, -1)
+		first, e := p.firstEdge(), 0
 		for n := range space.DARTSNodes {
 			node := space.DARTSInputs + n
 			for from := len(terms[node]); from < node; from++ {
 				done := g.Scope(fmt.Sprintf("state%d", from))
-				for i, y := range l.relaxedEdges(states[from], from, p, probabilities) {
+				for i, y := range l.relaxedEdges(l.given(states[from]), from, p, probabilities) {
 					to := max(from+1, space.DARTSInputs) + i
 					terms[to] = append(terms[to], y)
 				}
 				done()
 			}
-			states = append(states, graph.Sum(terms[node]...))
+			var past []*graph.Value
+			for from := range node {
+				if l.parts > 1 {
+					past = append(past, l.past(states[from], p.stride(from), rowSum(rows, first+e)))
+				}
+				e++
+			}
+			states = append(states, l.join(graph.Sum(terms[node]...), past))
 		}
 		return graph.Concat(1, states[space.DARTSInputs:]...)
 	}

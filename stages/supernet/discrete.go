@@ -66,7 +66,7 @@ func (sn *Supernet) constant(name string, a space.Architecture, weights []float3
 		}
 	}
 	g := graph.New(name)
-	build(g, &layers{params: params.NewConst(g, sn.Index, weights)})
+	build(g, &layers{params: params.NewConst(g, sn.Index, weights), parts: sn.Macro.Partial})
 	m, err := sn.finish(g, "Part of a weight-sharing supernet with constant weights; normalization uses the statistics of the batch.")
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: %s: %w", sn.Space.Name, name, err)
@@ -79,11 +79,8 @@ func (l *layers) discreteDARTSCell(index *params.Index, weights []float32, a spa
 	return func(p place, s0, s1 *graph.Value) *graph.Value {
 		g := s0.Graph()
 		states := l.preprocess(p, s0, s1, false)
-		first := 0
-		if p.reduce {
-			first = space.DARTSEdges
-		}
-		var terms []*graph.Value
+		first := p.firstEdge()
+		var terms, past []*graph.Value
 		edges := space.DARTSCellEdges()
 		for e, edge := range edges {
 			// Names of scopes and parameters are those of the edges that leave the state.
@@ -91,15 +88,16 @@ func (l *layers) discreteDARTSCell(index *params.Index, weights []float32, a spa
 			on := &layers{params: &part{graph: g, index: index, data: weights, edge: place}}
 			op := space.DARTSOperations()[a[first+e]]
 			done := g.Scope(fmt.Sprintf("state%d/%s", edge.From, op))
-			if y := on.sharedOperation(op, states[edge.From], p.stride(edge.From)); y != nil {
+			if y := on.sharedOperation(op, l.given(states[edge.From]), p.stride(edge.From)); y != nil {
 				terms = append(terms, y)
 			}
 			done()
+			past = append(past, l.past(states[edge.From], p.stride(edge.From), nil))
 			if e+1 < len(edges) && edges[e+1].To == edge.To {
 				continue
 			}
-			states = append(states, graph.Sum(terms...))
-			terms = nil
+			states = append(states, l.join(graph.Sum(terms...), past))
+			terms, past = nil, nil
 		}
 		return graph.Concat(1, states[space.DARTSInputs:]...)
 	}
@@ -136,6 +134,9 @@ func (b *part) Param(name string, _ params.Init, shape ...int) *graph.Value {
 func (sn *Supernet) Live(a space.Architecture) space.Architecture {
 	out, none := a.Clone(), slices.Index(sn.Space.Operations, opNone)
 	if none < 0 || sn.Space.Pairs { // there every node keeps two edges and is part of the cell's output
+		return out
+	}
+	if sn.Macro.Partial > 1 { // what goes past the operations keeps every node from being zero, and joins it to the output
 		return out
 	}
 	dropZero(out, none, sn.Space.Edges, sn.Space.Nodes)

@@ -14,15 +14,17 @@ import (
 // all edges, so their weighted sums are one matrix product. Gradients inherit the saving.
 func (l *layers) joinedCell(s *space.Space, probabilities *graph.Value) func(*graph.Value) *graph.Value {
 	return func(x *graph.Value) *graph.Value {
-		j := joiner{layers: l, space: s, probabilities: probabilities, channels: x.Dim(1), kernels: l.kernels(s, x)}
+		given := l.given(x)
+		j := joiner{layers: l, space: s, probabilities: probabilities, channels: given.Dim(1), kernels: l.kernels(s, given)}
 		terms := make([][]*graph.Value, s.Nodes) // what is added up in each node
+		past := make([][]*graph.Value, s.Nodes)  // what goes past the operations
 		state := x
 		for n := range s.Nodes {
 			if n > 0 {
 				if len(terms[n]) == 0 {
-					terms[n] = append(terms[n], graph.Mul(x, x.Graph().Scalar(0)))
+					terms[n] = append(terms[n], graph.Mul(given, x.Graph().Scalar(0)))
 				}
-				state = graph.Sum(terms[n]...)
+				state = l.join(graph.Sum(terms[n]...), past[n])
 			}
 			var leaving []int
 			for e, edge := range s.Edges {
@@ -31,9 +33,15 @@ func (l *layers) joinedCell(s *space.Space, probabilities *graph.Value) func(*gr
 				}
 			}
 			done := x.Graph().Scope(fmt.Sprintf("from_%d", n))
-			for i, y := range j.leave(state, leaving) {
+			for i, y := range j.leave(l.given(state), leaving) {
 				to := s.Edges[leaving[i]].To
 				terms[to] = append(terms[to], y)
+			}
+			if l.parts > 1 {
+				for _, e := range leaving {
+					to := s.Edges[e].To
+					past[to] = append(past[to], l.past(state, 1, rowSum(probabilities, e)))
+				}
 			}
 			done()
 		}

@@ -15,6 +15,8 @@ const runningMomentum = 0.9
 // layers writes the layers of a network. One of them is used for one network.
 type layers struct {
 	params params.Binder
+	// parts is Macro.Partial: the operations of the cells are given one in so many channels. 0 and 1 are all.
+	parts int
 	// running binds the running statistics. When it is nil, normalization uses the statistics of the batch.
 	running params.Binder
 	// statistics of the batch, in the order in which running would bind them; collected when running is nil.

@@ -20,6 +20,9 @@ type Macro struct {
 	// Stages is the number of stages, of which each has twice the channels and half the resolution of the one before; 0 is
 	// the 3 of the benchmark. The DARTS space has 3.
 	Stages int `json:"stages,omitempty"`
+	// Partial is for supernets: the operations of a cell are given one in so many channels, and the others go past them (PC-DARTS,
+	// see partial.go). 0 and 1 are all channels.
+	Partial int `json:"partial,omitempty"`
 }
 
 func (m Macro) stages() int {
@@ -38,7 +41,7 @@ const (
 // CheckFor is Check for the networks of a space. A mistake in Stem is a *pipeline.SettingError too.
 func (m Macro) CheckFor(s *space.Space) error {
 	if !s.Pairs {
-		err := m.Check()
+		err := errors.Join(m.Check(), m.checkPartial(s))
 		if m.Stem != "" {
 			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("the space %s has one stem only; leave the setting out", s.Name)})
 		}
@@ -54,7 +57,7 @@ func (m Macro) CheckFor(s *space.Space) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, m.checkPartial(s))...)
 }
 
 // flatten returns the errors that errors.Join has joined.

@@ -37,6 +37,9 @@ func (n Network) resolve() (*space.Space, space.Architecture, error) {
 	if err := n.Macro.CheckFor(s); err != nil {
 		return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
 	}
+	if n.Partial > 1 {
+		return nil, nil, fmt.Errorf("network %s: partial channels are for supernets; a network gives its operations all of them", n.Architecture)
+	}
 	return s, a, nil
 }
 

@@ -20,13 +20,14 @@ type Settings struct {
 	Cells      int                `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
 	Stages     int                `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
 	ImageSize  int                `yaml:"image_size" doc:"Height and width that images are reduced to by area while searching; 0 leaves them as they are."`
+	Partial    int                `yaml:"partial_channels" doc:"The operations of a cell are given one in so many channels, and the others go past them, as in PC-DARTS (there 4); 1 gives them all."`
 	ScoreBatch int                `yaml:"score_batch" doc:"Images a batch when architectures are scored; normalization uses the statistics of the batch, so it should not be small."`
 	Training   Training           `yaml:"training" doc:"The training step of the shared weights."`
 }
 
 // DefaultSettings returns a small supernet that searches quickly on two cores.
 func DefaultSettings() Settings {
-	return Settings{Space: "nasbench201", Channels: 8, Cells: 1, Stages: DefaultStages, ScoreBatch: 250, Training: DefaultTraining()}
+	return Settings{Space: "nasbench201", Channels: 8, Cells: 1, Stages: DefaultStages, Partial: 1, ScoreBatch: 250, Training: DefaultTraining()}
 }
 
 // Kind returns the stage kind "supernet".
@@ -78,7 +79,7 @@ func (s *Settings) Validate() error {
 	if size == 0 || s.ImageSize == 0 {
 		size = 128 // fits them all
 	}
-	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Stages: s.Stages, Classes: 2, Image: [3]int{3, size, size}}).CheckFor(sp), s.Training.Validate("training"))
+	errs = append(errs, (Macro{Channels: s.Channels, Cells: s.Cells, Stages: s.Stages, Classes: 2, Image: [3]int{3, size, size}, Partial: s.Partial}).CheckFor(sp), s.Training.Validate("training"))
 	return errors.Join(errs...)
 }
 
@@ -132,6 +133,9 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	macro := MacroFor(d, s.Channels, s.Cells)
 	if s.Stages != DefaultStages {
 		macro.Stages = s.Stages
+	}
+	if s.Partial > 1 {
+		macro.Partial = s.Partial
 	}
 	sn, err := New(sp, macro)
 	if err != nil {

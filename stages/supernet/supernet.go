@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,7 +36,7 @@ func New(s *space.Space, m Macro) (*Supernet, error) {
 	sn := &Supernet{Space: s, Macro: m}
 	ix, err := params.Collect(func(g *graph.Graph, b params.Binder) {
 		p := g.Input(Probabilities, graph.Float32, []int{len(s.Edges), len(s.Operations)}, "")
-		sn.logits(&layers{params: b}, inputImages(g, 2, m), relaxed, p)
+		sn.logits(&layers{params: b, parts: m.Partial}, inputImages(g, 2, m), relaxed, p)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: %w", s.Name, err)
@@ -73,7 +74,7 @@ func (sn *Supernet) start(name string, batch int, f form) (g *graph.Graph, flat 
 	}
 	vector = g.Input(Params, graph.Float32, []int{sn.Index.Total()}, "All shared weights, in the order of parameters.json.")
 	flat = params.NewFlat(sn.Index, vector)
-	return g, flat, vector, chosen, sn.logits(&layers{params: flat}, x, f, given)
+	return g, flat, vector, chosen, sn.logits(&layers{params: flat, parts: sn.Macro.Partial}, x, f, given)
 }
 
 // logits writes the network: skeleton and cells of the space. given are probabilities or, for path, choices.
@@ -95,7 +96,14 @@ func (sn *Supernet) logits(l *layers, x *graph.Value, f form, given *graph.Value
 }
 
 func (sn *Supernet) finish(g *graph.Graph, doc string) (*onnx.ModelProto, error) {
-	m, err := g.Model(graph.ModelOptions{Doc: doc, Metadata: sn.metadata(g)})
+	return sn.finishWith(g, doc, nil)
+}
+
+// finishWith is finish with more to tell about the graph.
+func (sn *Supernet) finishWith(g *graph.Graph, doc string, more map[string]string) (*onnx.ModelProto, error) {
+	about := sn.metadata(g)
+	maps.Copy(about, more)
+	m, err := g.Model(graph.ModelOptions{Doc: doc, Metadata: about})
 	if err != nil {
 		return nil, fmt.Errorf("supernet of %s: %w", sn.Space.Name, err)
 	}
@@ -196,7 +204,7 @@ func (sn *Supernet) trainStep(name string, t Training, f form, architecture bool
 	if architecture {
 		g.Output(AlphaGradient, grads[0], "Gradient of the loss by alpha.")
 	}
-	return sn.finish(g, "One training step of the shared weights: forward pass, gradients, clipping, SGD.")
+	return sn.finishWith(g, "One training step of the shared weights: forward pass, gradients, clipping, SGD.", map[string]string{trainingKey: compactJSON(t)})
 }
 
 // ArchitectureStep returns the loss and its gradient by the probabilities, the weights being fixed: what a
