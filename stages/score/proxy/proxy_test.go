@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/stages/internal/stagetest"
+	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/score/scoretest"
+	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+func TestMain(m *testing.M) { stagetest.Main(m) }
+
+// noise is the function of this name in generate_darts.py.
+func noise(seed, count int) []float32 {
+	out := make([]float32, count)
+	for i := range out {
+		h := uint32(i)*2654435761 + uint32(seed)*40503
+		h = (h ^ h>>15) * 2246822519
+		h = (h ^ h>>13) * 3266489917
+		h ^= h >> 16
+		out[i] = float32(float64(h)/2147483648 - 1)
+	}
+	return out
+}
+
+// noisy is the function fill of generate_darts.py.
+func noisy(ix *params.Index) []float32 {
+	named := slices.Clone(ix.All())
+	slices.SortFunc(named, func(a, b params.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	flat := make([]float32, ix.Total())
+	for i, p := range named {
+		for j, v := range noise(1000+i, p.Size()) {
+			switch {
+			case strings.HasSuffix(p.Name, "bn.weight"):
+				v = 1 + v/4
+			case len(p.Shape) == 1:
+				v /= 4
+			default:
+				v = float32(float64(v) / math.Sqrt(float64(p.Size()/p.Shape[0])))
+			}
+			p.Of(flat)[j] = v
+		}
+	}
+	return flat
+}
+
+func TestProxiesAgreeWithPyTorch(t *testing.T) {
+	text, err := os.ReadFile("testdata/torch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]map[string]float64
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want) < 2 {
+		t.Fatalf("%d architectures", len(want))
+	}
+	e := &Evaluator{
+		settings: Settings{Proxies: Names(), Images: 6}, runtime: stagetest.Runtime(t), space: space.NASBench201(),
+		macro: supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}, images: noise(2, 6*3*8*8), labels: []int64{1, 5, 2, 9, 0, 1},
+	}
+	for arch, values := range want {
+		net := supernet.Network{Space: "nasbench201", Architecture: arch, Macro: e.macro}
+		index, _, err := net.Indexes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.at(t.Context(), net, index, noisy(index))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range Names() {
+			if d := math.Abs(got[name] - values[name]); !(d <= 2e-4*math.Abs(values[name])) {
+				t.Errorf("%s of %s is %v, PyTorch has %v", name, arch, got[name], values[name])
+			}
+		}
+	}
+}
+
+func evaluator(t *testing.T, s *space.Space, m supernet.Macro, st Settings) *Evaluator {
+	t.Helper()
+	d := stagetest.Dataset(t, stagetest.DefaultImages())
+	e, err := New(t.Context(), stagetest.Runtime(t), s, m, d.Train, d.Mean, d.Std, 5, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestConformance(t *testing.T) {
+	scoretest.Run(t, scoretest.Suite{
+		Space: space.NASBench201(), Architectures: 3,
+		Failing: []space.Architecture{{0, 0, 0, 0, 0, 0}}, // its logits do not depend on the images
+		New: func(t *testing.T) score.Evaluator {
+			return evaluator(t, space.NASBench201(), stagetest.Macro(), Settings{Proxies: []string{GradNorm, JacobCov, Synflow}, Images: 4})
+		},
+	})
+}
+
+func TestTheDARTSSpace(t *testing.T) {
+	s := space.DARTS()
+	g, err := space.GenotypeByName("DARTS_V2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Parse(g.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := stagetest.Macro()
+	m.Cells = 2
+	r, err := evaluator(t, s, m, Settings{Proxies: []string{Snip, Grasp, Fisher, Synflow}, Images: 4, Log: true}).Evaluate(t.Context(), []space.Architecture{a})
+	if err != nil || !r[0].OK() || len(r[0].Metrics) != 4 || r[0].Metrics[Snip] <= 0 || r[0].Metrics[Synflow] <= 0 || r[0].Metrics[Fisher] <= 0 {
+		t.Errorf("%+v: %v", r, err)
+	}
+	if want := math.Log1p(r[0].Metrics[Snip]); r[0].Score != want {
+		t.Errorf("the score is %v instead of the logarithm %v", r[0].Score, want)
+	}
+}
+
+// A deep network's synflow is beyond float32; the way around changes no digit.
+func TestSynflowOfDeepNetworks(t *testing.T) {
+	m := stagetest.Macro()
+	m.Channels, m.Cells = 8, 6
+	e := evaluator(t, space.NASBench201(), m, Settings{Proxies: []string{Synflow}, Images: 4})
+	r, err := e.Evaluate(t.Context(), []space.Architecture{{3, 3, 3, 3, 3, 3}})
+	if err != nil || !r[0].OK() || r[0].Score < math.MaxFloat32 {
+		t.Errorf("%+v: %v", r, err)
+	}
+}
+
+// Layers that two networks share begin with the same weights.
+func TestSharedLayersBeginAlike(t *testing.T) {
+	s := space.NASBench201()
+	m := stagetest.Macro()
+	first := map[string][]float32{}
+	for _, a := range []space.Architecture{{3, 3, 1, 2, 3, 3}, {3, 2, 1, 2, 3, 3}} {
+		index, _, err := supernet.Network{Space: s.Name, Architecture: s.Format(a), Macro: m}.Indexes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		flat := initial(index, 7)
+		for _, p := range index.All() {
+			if v, ok := first[p.Name]; ok && !slices.Equal(v, p.Of(flat)) {
+				t.Errorf("%s begins differently", p.Name)
+			}
+			first[p.Name] = p.Of(flat)
+		}
+	}
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	for want, st := range map[string]Settings{
+		`unknown value "sinflow"`: {Proxies: []string{"sinflow"}, Images: 4},
+		"no proxy is given":       {Images: 4},
+		"named twice":             {Proxies: []string{Snip, Snip}, Images: 4},
+		"needs at least 2":        {Proxies: []string{Snip}, Images: 1},
+	} {
+		if err := st.Validate("proxy"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}

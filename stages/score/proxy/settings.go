@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/score"
+)
+
+// Settings say which proxies are computed and on what.
+type Settings struct {
+	Proxies []string `yaml:"proxies" enum:"grad_norm,snip,grasp,synflow,jacob_cov,fisher,plain" doc:"The proxies: grad_norm, snip, grasp, synflow, jacob_cov, fisher, plain. The first is the score; all are metrics."`
+	Images  int      `yaml:"images" doc:"Training images in the batch that gradients are taken on."`
+	Log     bool     `yaml:"log" doc:"Score by sign(v) log(1 + |v|) of the proxy's value v, so that a neighborhood's mean is not that of its largest member, as with synflow; metrics stay as they are."`
+}
+
+// DefaultSettings returns synflow, the best single proxy of Abdelfattah et al. (2021) on NAS-Bench-201, as a logarithm.
+func DefaultSettings() Settings { return Settings{Proxies: []string{Synflow}, Images: 64, Log: true} }
+
+// Validate reports every mistake, each as a *pipeline.SettingError whose path begins with path.
+func (st Settings) Validate(path string) error {
+	var errs []error
+	at := func(setting string) string { return strings.TrimPrefix(path+"."+setting, ".") }
+	check := func(ok bool, setting, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: at(setting), Err: fmt.Errorf(format, args...)})
+		}
+	}
+	check(len(st.Proxies) > 0, "proxies", "no proxy is given; name at least one of %s", strings.Join(Names(), ", "))
+	for i, p := range st.Proxies {
+		setting := fmt.Sprintf("proxies[%d]", i)
+		if !slices.Contains(Names(), p) {
+			errs = append(errs, pipeline.UnknownValue(at(setting), p, Names()))
+		}
+		check(!slices.Contains(st.Proxies[:i], p), setting, "%s is named twice", p)
+	}
+	check(st.Images >= 2, "images", "%d images; batch normalization needs at least 2", st.Images)
+	return errors.Join(errs...)
+}
+
+// result makes a result of the proxies' values.
+func (st Settings) result(values map[string]float64) score.Result {
+	r := score.Result{Score: values[st.Proxies[0]], Metrics: map[string]float64{}}
+	if st.Log {
+		r.Score = math.Copysign(math.Log1p(math.Abs(r.Score)), r.Score)
+	}
+	for _, name := range st.Proxies {
+		r.Metrics[name] = values[name]
+	}
+	return r
+}
