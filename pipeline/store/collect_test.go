@@ -186,43 +186,49 @@ func TestADamagedNoteOfARunStopsTheCollection(t *testing.T) {
 	}
 }
 
+// debris is what a store may hold: results by letter, and which of them a run names.
+type debris struct {
+	sizes, hours map[string]int
+	named        []string
+	limit        int64
+	young        int // hours
+}
+
+var debrisOfAnyKind = rapid.Custom(func(t *rapid.T) debris {
+	d := debris{sizes: map[string]int{}, hours: map[string]int{}, limit: rapid.Int64Range(0, 120).Draw(t, "limit"), young: rapid.IntRange(0, 5).Draw(t, "young")}
+	for _, l := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}), rapid.ID[string]).Draw(t, "results") {
+		d.sizes[l], d.hours[l] = rapid.IntRange(0, 30).Draw(t, "size"), rapid.IntRange(0, 9).Draw(t, "age")
+		if rapid.Bool().Draw(t, "named") {
+			d.named = append(d.named, l)
+		}
+	}
+	return d
+})
+
 // Whatever runs name and whatever the limit: what is named stays whole, and what stays is whole.
 func TestNoCollectionBreaksTheStore(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		s, err := store.Open(filepath.Join(t.TempDir(), "store"))
-		if err != nil {
-			rt.Fatal(err)
+	for seed := range 25 { // each writes files, so these are fewer than a property's usual hundred
+		d := debrisOfAnyKind.Example(seed)
+		s := open(t)
+		for l, size := range d.sizes {
+			result(t, s, l, size, time.Duration(d.hours[l])*time.Hour)
 		}
-		letters := []string{"a", "b", "c", "d", "e", "f"}
-		var all []string
-		for _, l := range letters {
-			if rapid.Bool().Draw(rt, "made") {
-				result(t, s, l, rapid.IntRange(0, 30).Draw(rt, "size"), time.Duration(rapid.IntRange(0, 9).Draw(rt, "age"))*time.Hour)
-				all = append(all, l)
-			}
-		}
-		var named, keys []string
-		for _, l := range all {
-			if rapid.Bool().Draw(rt, "named") {
-				named, keys = append(named, l), append(keys, strings.Repeat(l, 64))
-			}
+		var keys []string
+		for _, l := range d.named {
+			keys = append(keys, strings.Repeat(l, 64))
 		}
 		if err := s.PutRun(store.Run{Dir: t.TempDir(), Keys: keys}); err != nil {
-			rt.Fatal(err)
+			t.Fatal(err)
 		}
-		c, err := s.Collect(t.Context(), store.CollectOptions{MaxBytes: rapid.Int64Range(0, 120).Draw(rt, "limit"), Age: time.Duration(rapid.IntRange(0, 5).Draw(rt, "young")) * time.Hour})
-		if err != nil {
-			rt.Fatal(err)
-		}
+		c := collect(t, s, store.CollectOptions{MaxBytes: d.limit, Age: time.Duration(d.young) * time.Hour})
 		got := strings.Split(left(t, s), "")
-		for _, l := range named {
+		for _, l := range d.named {
 			if !slices.Contains(got, l) {
-				rt.Errorf("%s was named and is gone; %+v", l, c)
+				t.Errorf("%s was named and is gone; %+v of %+v", l, c, d)
 			}
 		}
-		again, err := s.Collect(t.Context(), store.CollectOptions{MaxBytes: 1 << 40, DryRun: true})
-		if err != nil || again.Before != c.After {
-			rt.Errorf("%d bytes are left, it said %d; %v", again.Before, c.After, err)
+		if again := collect(t, s, store.CollectOptions{MaxBytes: 1 << 40, DryRun: true}); again.Before != c.After {
+			t.Errorf("%d bytes are left, it said %d; %+v", again.Before, c.After, d)
 		}
-	})
+	}
 }
