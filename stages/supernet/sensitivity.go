@@ -10,14 +10,14 @@ import (
 	"github.com/plateau-nas/plateau/exporter/params"
 )
 
-// Names of the inputs and outputs of Sensitivity and Flow.
+// Names of the inputs and outputs of Sensitivity and Flow, beside ParamsGradient, which is that of the loss, or in Flow of the sum of the
+// logits.
 const (
-	ParamsGradient = "grad_params" // float32 [parameters], of the loss, or of the sum of the logits in Flow
-	Direction      = "direction"   // float32 [parameters]
-	Curvature      = "curvature"   // float32 [parameters], the Hessian of the loss times the direction
-	Jacobian       = "jacobian"    // float32 [batch, channels*height*width], gradient of the sum of the logits by the images
-	Fisher         = "fisher"      // float32 [layers], see Sensitivity.Fisher
-	Seed           = "seed"        // float32 [1], the gradient of each logit that Flow begins with
+	Direction = "direction" // float32 [parameters]
+	Curvature = "curvature" // float32 [parameters], the Hessian of the loss times the direction
+	Jacobian  = "jacobian"  // float32 [batch, channels*height*width], gradient of the sum of the logits by the images
+	Fisher    = "fisher"    // float32 [layers], see Sensitivity.Fisher
+	Seed      = "seed"      // float32 [1], the gradient of each logit that Flow begins with
 )
 
 // Sensitivity says which derivatives of an untrained network are computed.

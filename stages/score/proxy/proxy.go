@@ -123,7 +123,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 		}
 		first[a.Key()] = i
 		group.Go(func() error {
-			net := supernet.Network{Space: e.space.Name, Architecture: e.space.Format(a), Macro: e.macro}
+			net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
 			values, err := e.measure(inner, net)
 			if none := new(noValueError); errors.As(err, &none) {
 				mu.Lock()
