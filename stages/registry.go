@@ -4,6 +4,8 @@ package stages
 import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/architecture"
+	"github.com/plateau-nas/plateau/stages/compare"
 	"github.com/plateau-nas/plateau/stages/correlation"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
@@ -23,6 +25,7 @@ import (
 func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 	return pipeline.NewRegistry(
 		dataset.Kind(),
+		architecture.Kind(),
 		supernet.Kind(),
 		search.Kind(open),
 		neighborhood.Kind(open),
@@ -35,5 +38,6 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		report.Kind(),
 		table.Kind(),
 		correlation.Kind(),
+		compare.Kind(),
 	)
 }
