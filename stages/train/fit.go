@@ -1,0 +1,335 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/optimizer"
+	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/stages/checkpoint"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/supernet"
+)
+
+// DivergedError says that the loss of a training is no finite number any more.
+type DivergedError struct {
+	Loss         float64
+	Epoch        int // counts from 1
+	LearningRate float64
+}
+
+// Error implements error.
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("training: the loss became %v in epoch %d; lower the learning rate (now %v)", e.Loss, e.Epoch, e.LearningRate)
+}
+
+// Trained is a network after training.
+type Trained struct {
+	Network supernet.Network
+	History []result.TrainEpoch
+
+	parameters     int           // without the auxiliary head
+	index, running *params.Index // of the vectors, with the auxiliary head if it has one
+	weights        []float32
+	statistics     []float32
+}
+
+// Fit trains a network from its first weights on the data set, up to the given epoch of the schedule, which is Epochs long. A job
+// with a Scratch folder continues what an earlier Fit of the same settings, seed and network has left there, also with
+// fewer epochs. The error is a *DivergedError when the loss is not finite any more.
+func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.Job, net supernet.Network, data *dataset.Dataset, until int) (_ *Trained, err error) {
+	g, isGenotype, err := net.Genotype()
+	if err != nil {
+		return nil, err
+	}
+	kept, running, err := net.Indexes() // without the auxiliary head
+	if err != nil {
+		return nil, err
+	}
+	index := kept
+	if isGenotype && s.Auxiliary > 0 {
+		if index, running, err = g.Indexes(true); err != nil {
+			return nil, err
+		}
+	}
+	r := &run{Settings: s, until: until, job: job, states: map[string]*runtime.State{}}
+	defer func() { err = errors.Join(err, r.close()) }()
+	build := func() (*onnx.ModelProto, error) { return net.TrainStep(s.Training) }
+	if isGenotype {
+		r.drop = s.DropPath > 0 && g.Drops() > 0
+		build = func() (*onnx.ModelProto, error) {
+			return g.TrainStep(supernet.GenotypeTraining{Training: s.Training, Auxiliary: s.Auxiliary, DropPath: s.DropPath > 0})
+		}
+	}
+	if err := r.prepare(rt, build, data, index, running); err != nil {
+		return nil, err
+	}
+	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), r.count(data).Count, until)
+	job.Metric("parameters", float64(kept.Total()))
+	if err := r.train(ctx); err != nil {
+		return nil, err
+	}
+	v := r.vectors()
+	return &Trained{
+		Network: net, History: r.history, parameters: kept.Total(), index: index, running: running,
+		weights: v[supernet.Params], statistics: v[supernet.Running],
+	}, nil
+}
+
+// Weights returns the weights and running statistics in the order of Network.Indexes: without those of the auxiliary head.
+func (t *Trained) Weights() (weights, statistics []float32, err error) {
+	parameters, running, err := t.Network.Indexes()
+	if err != nil {
+		return nil, nil, err
+	}
+	weights, statistics = make([]float32, parameters.Total()), make([]float32, running.Total())
+	if _, err := params.Copy(weights, parameters, t.weights, t.index, nil); err != nil {
+		return nil, nil, err
+	}
+	_, err = params.Copy(statistics, running, t.statistics, t.running, nil)
+	return weights, statistics, err
+}
+
+// write writes the outputs of the stage.
+func (t *Trained) write(job *pipeline.Job) error {
+	about := map[string]string{"plateau.space": t.Network.Space, "plateau.architecture": t.Network.Architecture, "plateau.content": "trained weights and running statistics"}
+	err := supernet.SaveWeights(job.Output("weights"), about,
+		supernet.Vector{Index: t.index, Data: t.weights}, supernet.Vector{Index: t.running, Data: t.statistics})
+	if err != nil {
+		return err
+	}
+	if err := supernet.WriteNetwork(job.Output("network"), t.Network); err != nil {
+		return err
+	}
+	last := t.History[len(t.History)-1]
+	job.Summary(fmt.Sprintf("%d parameters, training loss %.4f, training accuracy %.2f%% on augmented images", t.parameters, last.TrainLoss, 100*last.TrainAccuracy))
+	return result.WriteTrainHistory(job.Output("history"), t.History)
+}
+
+// run is one training.
+type run struct {
+	*Settings
+	until   int // epochs after which it ends
+	job     *pipeline.Job
+	loader  *dataset.Loader
+	step    *runtime.Step
+	states  map[string]*runtime.State
+	history []result.TrainEpoch
+
+	images, rate, loss, correct []float32
+	drop                        bool      // whether the step takes drop path
+	drops                       []float32 // its input
+	labels                      []int64
+}
+
+func (r *run) close() error {
+	var errs []error
+	if r.step != nil {
+		errs = append(errs, r.step.Close())
+	}
+	for _, s := range r.states {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// count returns the images that are trained on.
+func (r *run) count(data *dataset.Dataset) *dataset.Images {
+	if r.UseValid {
+		return data.TrainValid()
+	}
+	return data.Train
+}
+
+func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error), data *dataset.Dataset, index, running *params.Index) (err error) {
+	r.loader, err = dataset.NewLoader(r.count(data), data.Mean, data.Std, dataset.LoaderOptions{
+		Batch: r.Training.Batch, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches"),
+	})
+	if err != nil {
+		return err
+	}
+	for name, n := range map[string]int{supernet.Params: index.Total(), supernet.Momentum: index.Total(), supernet.Running: running.Total()} {
+		s, err := rt.NewState(n)
+		if err != nil {
+			return err
+		}
+		r.states[name] = s
+	}
+	if err := r.states[supernet.Params].Write(index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
+		return err
+	}
+	if err := r.states[supernet.Running].Write(running.Initialize(seed.New(r.job.Seed, "running"))); err != nil {
+		return err
+	}
+	m, err := build()
+	if err != nil {
+		return err
+	}
+	model, err := onnx.Encode(m)
+	if err != nil {
+		return err
+	}
+	if r.step, err = rt.NewStep(model, runtime.StepOptions{SessionOptions: runtime.SessionOptions{Name: "the training step"}, States: r.states}); err != nil {
+		return err
+	}
+	for name, b := range map[string]*[]float32{supernet.Images: &r.images, supernet.LearningRate: &r.rate, supernet.Loss: &r.loss, supernet.Correct: &r.correct} {
+		if *b, err = r.step.Float32(name); err != nil {
+			return err
+		}
+	}
+	if r.drop {
+		if r.drops, err = r.step.Float32(supernet.DropPath); err != nil {
+			return err
+		}
+	}
+	r.labels, err = r.step.Int64(supernet.Labels)
+	return err
+}
+
+// dropPath draws the edges that each image of a step goes without. What is kept is larger for it, so that the mean stays.
+func (r *run) dropPath(epoch int, rng *rand.Rand) {
+	p := r.DropPath * float64(epoch) / float64(r.Epochs)
+	for i := range r.drops {
+		r.drops[i] = 0
+		if rng.Float64() >= p {
+			r.drops[i] = float32(1 / (1 - p))
+		}
+	}
+}
+
+// train runs the epochs that are left.
+func (r *run) train(ctx context.Context) error {
+	first, err := r.resume()
+	if err != nil {
+		return err
+	}
+	rise := int(r.Warmup * float64(r.loader.Batches()))
+	schedule := optimizer.Warmup(rise, optimizer.Cosine(r.LearningRate, r.LearningRateMin, r.Epochs*r.loader.Batches()-rise))
+	began := time.Now()
+	for epoch := first; epoch < r.until; epoch++ {
+		if err := r.epoch(ctx, epoch, schedule, began, first); err != nil {
+			return err
+		}
+		if err := r.save(epoch + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, began time.Time, first int) error {
+	var loss, hits float64
+	i, images, rate := 0, 0, 0.0
+	started, shown := time.Now(), time.Time{}
+	report := func(done int, part float64, final bool) {
+		through := float64(epoch-first) + part
+		r.job.Progress(event.Progress{
+			Phase: "train", Done: done, Total: r.until, Unit: "epoch", Final: final,
+			Rate:      float64(i) / time.Since(started).Seconds(),
+			Remaining: time.Since(began).Seconds() / through * (float64(r.until-first) - through),
+			Values:    []event.Value{{Name: "train_loss", Value: loss / float64(i)}, {Name: "train_accuracy", Value: hits / float64(images)}},
+		})
+	}
+	rng := seed.New(r.job.Seed, "drop_path", strconv.Itoa(epoch))
+	for b, err := range r.loader.Epoch(ctx, epoch) {
+		if err != nil {
+			return err
+		}
+		copy(r.images, b.X)
+		copy(r.labels, b.Y)
+		rate = schedule(epoch*r.loader.Batches() + i)
+		r.rate[0] = float32(rate)
+		r.dropPath(epoch, rng)
+		if err := r.step.Run(ctx); err != nil {
+			return fmt.Errorf("training: %w", err)
+		}
+		l := float64(r.loss[0])
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return &DivergedError{Loss: l, Epoch: epoch + 1, LearningRate: r.LearningRate}
+		}
+		loss, hits, images = loss+l, hits+float64(r.correct[0]), images+b.Count
+		i++
+		if time.Since(shown) > 200*time.Millisecond {
+			shown = time.Now()
+			report(epoch, float64(i)/float64(r.loader.Batches()), false)
+		}
+	}
+	r.history = append(r.history, result.TrainEpoch{Epoch: epoch + 1, LR: rate, TrainLoss: loss / float64(i), TrainAccuracy: hits / float64(images)})
+	report(epoch+1, 1, true)
+	return nil
+}
+
+const (
+	checkpointFile = "checkpoint.safetensors"
+	historyFile    = "history.csv"
+)
+
+type state struct {
+	Epoch   int    `json:"epoch"`   // finished epochs
+	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
+}
+
+func (r *run) vectors() map[string][]float32 {
+	out := map[string][]float32{}
+	for name, s := range r.states {
+		v := make([]float32, s.Len())
+		s.Read(v)
+		out[name] = v
+	}
+	return out
+}
+
+func (r *run) save(epoch int) error {
+	if r.job.Scratch == "" {
+		return nil
+	}
+	// The history goes first: a checkpoint never knows of more epochs than the history.
+	if err := result.WriteTrainHistory(filepath.Join(r.job.Scratch, historyFile), r.history); err != nil {
+		return err
+	}
+	return checkpoint.Save(filepath.Join(r.job.Scratch, checkpointFile), state{epoch, checkpoint.Fingerprint(r.history)}, r.vectors())
+}
+
+// resume continues from the checkpoint, if there is one, and returns the number of finished epochs.
+func (r *run) resume() (int, error) {
+	if r.job.Scratch == "" {
+		return 0, nil
+	}
+	var st state
+	vectors := r.vectors()
+	found, err := checkpoint.Load(filepath.Join(r.job.Scratch, checkpointFile), &st, vectors)
+	var rows []result.TrainEpoch
+	if err == nil && found {
+		rows, err = result.ReadTrainHistory(filepath.Join(r.job.Scratch, historyFile))
+		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.until || checkpoint.Fingerprint(rows[:st.Epoch]) != st.History) {
+			err = errors.New("the history beside the checkpoint does not fit it")
+		}
+	}
+	if err != nil {
+		r.job.Warn("%v; training starts over", err)
+		return 0, nil
+	}
+	if !found {
+		return 0, nil
+	}
+	for name, s := range r.states {
+		if err := s.Write(vectors[name]); err != nil {
+			return 0, err
+		}
+	}
+	r.history = rows[:st.Epoch]
+	r.job.Info("continuing after epoch %d of %d", st.Epoch, r.Epochs)
+	return st.Epoch, nil
+}
