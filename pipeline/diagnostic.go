@@ -84,6 +84,7 @@ type findings struct {
 	text
 	overrides []string // in the order given
 	list      []Diagnostic
+	said      map[Diagnostic]bool // what is in list, as plain gives it
 }
 
 func (f *findings) add(at place, hint, format string, args ...any) {
@@ -101,24 +102,32 @@ func (f *findings) add(at place, hint, format string, args ...any) {
 		d.File, d.Line, d.Column = in.name, at.line, at.column
 		d.Excerpt = in.excerpt(at)
 	}
-	if !slices.ContainsFunc(f.list, d.same) { // an anchor that is used twice is one mistake
+	if f.said == nil {
+		f.said = map[Diagnostic]bool{}
+		for _, old := range f.list {
+			f.said[old.plain()] = true
+		}
+	}
+	if p := d.plain(); !f.said[p] { // an anchor that is used twice is one mistake
+		f.said[p] = true
 		f.list = append(f.list, d)
 	}
+}
+
+// drop forgets what was added after the first n findings.
+func (f *findings) drop(n int) {
+	f.list, f.said = f.list[:n], nil
 }
 
 // variantSuffix is what tells the stages apart that one stage of a document stands for.
 var variantSuffix = regexp.MustCompile(`@[A-Za-z0-9_+-][A-Za-z0-9_.+-]*`)
 
-// same says whether two diagnostics are one mistake. What is wrong with a stage that stands for many is said once.
-func (d Diagnostic) same(o Diagnostic) bool {
-	if d == o {
-		return true
+// plain is equal for diagnostics that are one mistake. What is wrong with a stage that stands for many is said once.
+func (d Diagnostic) plain() Diagnostic {
+	if d.Line > 0 {
+		d.Summary, d.Hint = variantSuffix.ReplaceAllString(d.Summary, ""), variantSuffix.ReplaceAllString(d.Hint, "")
 	}
-	if d.Line == 0 || d.File != o.File || d.Line != o.Line || d.Column != o.Column {
-		return false
-	}
-	plain := func(s string) string { return variantSuffix.ReplaceAllString(s, "") }
-	return plain(d.Summary) == plain(o.Summary) && plain(d.Hint) == plain(o.Hint)
+	return d
 }
 
 func (f *findings) err(name string) error {

@@ -10,8 +10,8 @@ import (
 // This file makes the stages that one stage of a document stands for: a stage with a matrix or foreach is a template, and each
 // of its variants is a stage of its own, named TEMPLATE@LABEL or TEMPLATE@LABEL-LABEL.
 
-// maxVariants is how many stages one stage may stand for.
-const maxVariants = 10_000
+// maxStages is how many stages a document, and so a single one of its stages, may stand for.
+const maxStages = 10_000
 
 // seedAxis is the axis whose values are seeds.
 const seedAxis = "seed"
@@ -60,8 +60,8 @@ func readAxes(chain []string, stages *node, vars *variables, f *findings) (axes 
 	count := 1
 	for _, a := range axes {
 		count *= max(len(a.values), 1)
-		if count > maxVariants {
-			f.add(stage.at, "", "stage %s stands for more than %d stages", id, maxVariants)
+		if count > maxStages {
+			f.add(stage.at, "", "stage %s stands for more than %d stages", id, maxStages)
 			return nil, false
 		}
 	}
@@ -89,7 +89,7 @@ func sameAxes(chain []string, name *node, stages *node, vars *variables, f *find
 		for i := range axes {
 			axes[i].at = name.at
 		}
-		f.list = f.list[:before] // what is wrong with the other matrix is said there
+		f.drop(before) // what is wrong with the other matrix is said there
 		return axes, ok
 	}
 	return nil, false
@@ -206,6 +206,10 @@ func readStages(p pair, vars *variables, f *findings) (stages []*stageSpec, temp
 		}
 		seen := map[string]bool{}
 		for _, bound := range variants(t.axes) {
+			if len(stages) == maxStages {
+				f.add(sp.at, "", "the document stands for more than %d stages", maxStages)
+				break
+			}
 			id := variantID(sp.key, bound)
 			if seen[id] {
 				f.add(sp.at, "give the values labels that tell them apart: write LABEL: VALUE instead of a list", "two variants of stage %s have the name %s", sp.key, id)

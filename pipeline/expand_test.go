@@ -205,3 +205,18 @@ func TestADocumentExtendsAnother(t *testing.T) {
 		t.Errorf("-plan +its text:\n%s%s", diff, p.Text)
 	}
 }
+
+// A slip of the pen must not fill the machine's memory.
+func TestADocumentStandsForABoundedNumberOfStages(t *testing.T) {
+	values := strings.TrimSuffix(strings.Repeat("1, ", 101), ", ")
+	for i := range 101 {
+		values = strings.Replace(values, "1", "x"+strings.Repeat("y", i), 1)
+	}
+	d, err := pipeline.Load("toy.yaml", []byte("stages:\n  d: {kind: numbers, matrix: {a: ["+values+"], b: ["+values+"]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Check(t.Context(), allKinds(t), nil); err == nil || !strings.Contains(err.Error(), "stage d stands for more than 10000 stages") {
+		t.Errorf("error: %v", err)
+	}
+}

@@ -46,7 +46,8 @@ type wiring struct {
 	families []*family // in the document's order
 	place    map[string]int
 	registry *Registry
-	complete bool // every stage's kind is known, so that a missing source is news
+	sorted   map[string]map[string][]*wired // see byLabels
+	complete bool                           // every stage's kind is known, so that a missing source is news
 	f        *findings
 }
 
@@ -188,28 +189,21 @@ func (c *wiring) suggestStage(id string) string {
 // wire connects a port with an output of the members. With match, only with those that have the same values on the axes that
 // both stages have.
 func (c *wiring) wire(w *wired, p Port, members []*wired, o Output, as wire, match bool) {
-	var fitting []*wired
-	var missing string // the axis on which none fits
-	for _, m := range members {
-		if match {
-			if other := differs(w.spec, m.spec); other != "" {
-				missing = other
-				continue
-			}
+	t := members[0].spec.template
+	fitting := members
+	if shared := c.sharedAxes(w.spec.template, t); match && len(shared) > 0 {
+		fitting = c.byLabels(t, shared)[labelsOn(w.spec.bound, shared)]
+		if len(fitting) == 0 {
+			c.f.add(as.at, "its stages are "+listIDs(members), "input %s of stage %s: none of the stages that %s stands for has the same %s",
+				p.Name, w.spec.id, t.id, strings.Join(shared, " and "))
+			return
 		}
-		fitting = append(fitting, m)
 	}
-	name := members[0].spec.template.id
-	switch {
-	case len(fitting) == 0:
-		c.f.add(as.at, "its stages are "+listIDs(members), "input %s of stage %s: none of the stages that %s stands for has the same %s",
-			p.Name, w.spec.id, name, missing)
-		return
-	case len(fitting) > 1 && !p.Many:
+	if len(fitting) > 1 && !p.Many {
 		live := slices.DeleteFunc(slices.Clone(fitting), func(m *wired) bool { return m.spec.left != "" })
 		if len(live) != 1 {
-			c.f.add(as.at, "name one, such as "+fitting[0].spec.id+", or write matrix: "+name+" in stage "+w.spec.template.id,
-				"input %s of stage %s takes one artifact, and %s stands for %s", p.Name, w.spec.id, name, listIDs(fitting))
+			c.f.add(as.at, "name one, such as "+fitting[0].spec.id+", or write matrix: "+t.id+" in stage "+w.spec.template.id,
+				"input %s of stage %s takes one artifact, and %s stands for %s", p.Name, w.spec.id, t.id, listIDs(fitting))
 			return
 		}
 		fitting = live
@@ -219,21 +213,48 @@ func (c *wiring) wire(w *wired, p Port, members []*wired, o Output, as wire, mat
 	}
 }
 
-// differs returns an axis that both stages have and on which they differ, or "". Axes that tell a stage's source apart make a
-// difference, so they count as used.
-func differs(s, from *stageSpec) string {
-	for _, b := range s.bound {
-		for _, o := range from.bound {
-			if b.axis != o.axis {
-				continue
-			}
-			s.template.used[b.axis] = true
-			if b.label != o.label {
-				return b.axis
+// sharedAxes lists the axes that both templates have. They tell the sources of the first one's variants apart, so they make a
+// difference there.
+func (c *wiring) sharedAxes(t, from *template) []string {
+	var shared []string
+	for _, a := range t.axes {
+		if slices.ContainsFunc(from.axes, func(b axis) bool { return b.name == a.name }) {
+			shared = append(shared, a.name)
+			t.used[a.name] = true
+		}
+	}
+	return shared
+}
+
+// byLabels sorts the variants of a template by their labels on some of its axes.
+func (c *wiring) byLabels(t *template, axes []string) map[string][]*wired {
+	key := t.id + "\x00" + strings.Join(axes, "\x00")
+	if found, ok := c.sorted[key]; ok {
+		return found
+	}
+	out := map[string][]*wired{}
+	for _, m := range c.families[c.place[t.id]].members {
+		labels := labelsOn(m.spec.bound, axes)
+		out[labels] = append(out[labels], m)
+	}
+	if c.sorted == nil {
+		c.sorted = map[string]map[string][]*wired{}
+	}
+	c.sorted[key] = out
+	return out
+}
+
+// labelsOn joins the labels on the axes.
+func labelsOn(bound []binding, axes []string) string {
+	labels := make([]string, len(axes))
+	for i, name := range axes {
+		for _, b := range bound {
+			if b.axis == name {
+				labels[i] = b.label
 			}
 		}
 	}
-	return ""
+	return strings.Join(labels, "\x00")
 }
 
 func listIDs(members []*wired) string {
