@@ -86,7 +86,7 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.space, "space", "nasbench201", spaceFlag())
-	f.StringVar(&o.genotype, "genotype", "", "the architecture, in place of the argument: a name or a notation")
+	f.StringVar(&o.genotype, "genotype", "", "the architecture, in place of the argument: a name or a notation of the darts space, unless --space says otherwise")
 	f.IntVar(&o.channels, "channels", 0, "channels of the first cells (default 16; darts 36, with --stem imagenet 48)")
 	f.IntVar(&o.cells, "cells", 0, "cells a stage (default 5)")
 	f.IntVar(&o.layers, "layers", 0, "cells of a network of the darts space (default 20, with --stem imagenet 14)")
@@ -107,6 +107,9 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 		return n, nil, nil, usagef("which architecture? Give it as the argument or with --genotype; see plateau describe --help")
 	case len(args) == 0:
 		args = []string{o.genotype}
+	}
+	if given("genotype") && !given("space") {
+		o.space = "darts"
 	}
 	if s, arch, err = parseArchitecture(o.space, args[0]); err != nil {
 		return n, nil, nil, err
