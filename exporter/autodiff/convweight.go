@@ -12,7 +12,7 @@ func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) 
 	if o.uses(SelectionProduct) && joined && x.Dim(2)*x.Dim(3)*dy.Dim(2)*dy.Dim(3) <= selectionPays {
 		return bySelection(x, w, dy, c)
 	}
-	depthwise := w.Dim(1) == 1 && w.Dim(0) == c.Groups
+	depthwise := w.Dim(1) == 1 && c.Groups > 1
 	if o.uses(RowProducts) && depthwise && w.Dim(3) > 1 && x.Dim(3) < rowsPay*w.Dim(3) {
 		return depthwiseByRows(x, w, dy, c)
 	}
@@ -24,7 +24,7 @@ func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) 
 	for i := range w.Dim(2) {
 		for j := range w.Dim(3) {
 			seen := graph.Slice(padded, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0]), window(3, j, dy.Dim(3), c.Dilation[1], c.Stride[1]))
-			if depthwise {
+			if depthwise && w.Dim(0) == c.Groups {
 				taps = append(taps, graph.ReduceSum(graph.Mul(seen, dy), false, 0, 2, 3))
 			} else {
 				taps = append(taps, tapGradient(seen, w, dy, c.Groups))
@@ -111,20 +111,20 @@ func tapGradient(x, w, dy *graph.Value, groups int) *graph.Value {
 // times as long; at 32 columns they take 1.6 times as long, with 5x5 kernels 3 times.
 const rowsPay = 40
 
-// depthwiseByRows is convWeightGradient for one filter a channel. For each row of the kernel it multiplies the rows of
+// depthwiseByRows is convWeightGradient for filters that see one channel, one or several of them each. For each row of the kernel it multiplies the rows of
 // the input with those of dy, as matrices: entry (p, q) of the product is the sum over rows and images of x at
 // column p times dy at column q. What column j of the kernel sees are the entries with p = stride*q + dilation*j; a constant
 // matrix adds them up. Channels come first, so that one product a channel goes over all images.
 func depthwiseByRows(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
-	channels, kh, kw := w.Dim(0), w.Dim(2), w.Dim(3)
+	channels, filters, kh, kw := c.Groups, w.Dim(0)/c.Groups, w.Dim(2), w.Dim(3)
 	rows := dy.Dim(0) * dy.Dim(2)
 	x = graph.Pad(graph.Transpose(x, 1, 0, 2, 3), []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
 	width, columns := x.Dim(3), dy.Dim(3)
-	d := graph.Reshape(graph.Transpose(dy, 1, 0, 2, 3), channels, rows, columns)
+	d := graph.Reshape(graph.Transpose(dy, 1, 0, 2, 3), channels, filters, rows, columns)
 	var products []*graph.Value
 	for i := range kh {
-		seen := graph.Reshape(graph.Slice(x, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0])), channels, rows, width)
-		products = append(products, graph.Reshape(graph.MatMul(swapped(seen), d), channels, 1, width*columns))
+		seen := graph.Reshape(graph.Slice(x, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0])), channels, 1, rows, width)
+		products = append(products, graph.Reshape(graph.MatMul(swapped(seen), d), w.Dim(0), 1, width*columns))
 	}
 	diagonals := make([]float32, width*columns*kw)
 	for q := range columns {

@@ -36,29 +36,59 @@ func (l *layers) dartsOperation(op string, x *graph.Value, stride int) *graph.Va
 	return x
 }
 
-// convolution applies one of the convolutions of the space to x, which has been through ReLU, on several edges at once.
+// convolution applies one of the convolutions of the space to x [N, C, H, W], which has been through ReLU, on several edges at
+// once: the result has the channels of one edge after those of the other.
 func (l *layers) convolution(op string, x *graph.Value, edges, stride int, affine bool, scale *graph.Value) *graph.Value {
 	kernel := 3
 	if op == opSep5x5 || op == opDilated5 {
 		kernel = 5
 	}
 	if op == opDilated3 || op == opDilated5 {
-		return l.separable(x, edges, kernel, stride, 2, affine, scale)
+		return l.spread(x, edges, kernel, stride, 2, affine, scale)
 	}
 	g := x.Graph()
 	done := g.Scope("a")
-	x = graph.Relu(l.separable(x, edges, kernel, stride, 1, affine, nil))
+	x = graph.Relu(l.spread(x, edges, kernel, stride, 1, affine, nil))
 	done()
 	defer g.Scope("b")()
 	return l.separable(x, edges, kernel, 1, 1, affine, scale)
 }
 
+// spread is separable for edges that leave the same state x [N, C, H, W]. The depthwise convolution has a filter for each channel and
+// edge and gives the results for one channel next to each other, which costs far less than the same filters on copies of
+// x. Sorting by edge is left to the 1x1 convolution, which gets zeros between different edges.
+func (l *layers) spread(x *graph.Value, edges, kernel, stride, dilation int, affine bool, scale *graph.Value) *graph.Value {
+	if edges == 1 || l.copied {
+		copies := make([]*graph.Value, edges)
+		for i := range copies {
+			copies[i] = x
+		}
+		return l.separable(graph.Concat(1, copies...), edges, kernel, stride, dilation, affine, scale)
+	}
+	g, channels := x.Graph(), x.Dim(1)
+	all := edges * channels
+	depthwise, pointwise := l.separableWeights(g, edges, channels, kernel)
+	byChannel := graph.Transpose(graph.Reshape(depthwise, edges, channels, kernel*kernel), 1, 0, 2)
+	x = graph.Conv(x, graph.Reshape(byChannel, all, 1, kernel, kernel), nil, graph.Same(kernel, stride, dilation, channels))
+	own := make([]float32, edges*edges)
+	for e := range edges {
+		own[e*edges+e] = 1
+	}
+	dense := graph.Mul(graph.Reshape(pointwise, edges, channels, channels, 1), g.Floats(own, edges, 1, 1, edges))
+	return l.norm(graph.Conv(x, graph.Reshape(dense, all, all, 1, 1), nil, graph.ConvConfig{}), affine, scale)
+}
+
+// separableWeights declares the weights of separable convolutions on several edges, edge by edge.
+func (l *layers) separableWeights(g *graph.Graph, edges, channels, kernel int) (depthwise, pointwise *graph.Value) {
+	depthwise = l.param(g, "depthwise.weight", params.Conv, edges*channels, 1, kernel, kernel)
+	return depthwise, l.param(g, "pointwise.weight", params.Conv, edges*channels, channels, 1, 1)
+}
+
 // separable is depthwise convolution, 1x1 convolution, normalization, on several edges at once: x [N, edges * C, H, W] has the
 // channels of one edge after those of the other.
 func (l *layers) separable(x *graph.Value, edges, kernel, stride, dilation int, affine bool, scale *graph.Value) *graph.Value {
-	g, all := x.Graph(), x.Dim(1)
-	depthwise := l.param(g, "depthwise.weight", params.Conv, all, 1, kernel, kernel)
-	pointwise := l.param(g, "pointwise.weight", params.Conv, all, all/edges, 1, 1)
+	all := x.Dim(1)
+	depthwise, pointwise := l.separableWeights(x.Graph(), edges, all/edges, kernel)
 	x = graph.Conv(x, depthwise, nil, graph.Same(kernel, stride, dilation, all))
 	return l.norm(graph.Conv(x, pointwise, nil, graph.ConvConfig{Groups: edges}), affine, scale)
 }

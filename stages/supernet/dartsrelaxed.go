@@ -60,15 +60,10 @@ func (l *layers) relaxedEdges(x *graph.Value, from int, p place, probabilities *
 	}
 
 	positive := graph.Relu(x)
-	beside := make([]*graph.Value, edges)
-	for i := range beside {
-		beside[i] = positive
-	}
-	wide := graph.Concat(1, beside...)
 	var terms []*graph.Value
 	for _, op := range []string{opSep3x3, opSep5x5, opDilated3, opDilated5} {
 		done := g.Scope(op)
-		terms = append(terms, l.convolution(op, wide, edges, stride, false, perChannel(op)))
+		terms = append(terms, l.convolution(op, positive, edges, stride, false, perChannel(op)))
 		done()
 	}
 	// Without weights of their own, the other operations are the same on all edges: the weighted sums are one matrix product.

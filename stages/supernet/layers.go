@@ -21,6 +21,8 @@ type layers struct {
 	running params.Binder
 	// statistics of the batch, in the order in which running would bind them; collected when running is nil.
 	statistics []statistic
+	// copied makes the relaxed DARTS cell copy a state for each edge that leaves it (see spread).
+	copied bool
 }
 
 // statistic is a batch statistic and the name under which its running average is kept.
