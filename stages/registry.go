@@ -5,6 +5,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/architecture"
+	"github.com/plateau-nas/plateau/stages/compare"
 	"github.com/plateau-nas/plateau/stages/correlation"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
@@ -37,5 +38,6 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		report.Kind(),
 		table.Kind(),
 		correlation.Kind(),
+		compare.Kind(),
 	)
 }

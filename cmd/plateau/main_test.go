@@ -68,6 +68,8 @@ func TestShippedDocumentsAreValid(t *testing.T) {
 			overrides = append(overrides, "table.path=table.csv", "truth.path=truth.csv")
 		case "nasbench201-regret":
 			overrides = append(overrides, "table.path=table.csv")
+		case "darts-or-na-darts":
+			overrides = append(overrides, "data.path=images", "truth.path=truth.csv", "table.path=table.csv")
 		default:
 			overrides = append(overrides, "data.path=images")
 		}

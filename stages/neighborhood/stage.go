@@ -308,7 +308,8 @@ func (s *stage) write(job *pipeline.Job, sp *space.Space, found *result.Architec
 	job.Metric("own_score", winner.OwnScore)
 	job.Metric("neighborhood_score", winner.Aggregate)
 	job.Metric("neighborhood_std", winner.Std)
-	job.Metric("valid_top1", winner.OwnAccuracy) // with the shared weights
+	job.Metric("evaluations", float64(ranking.NeighborsScored)) // that the search had not made
+	job.Metric("valid_top1", winner.OwnAccuracy)                // with the shared weights
 	for i, f := range ranking.Finalists {
 		job.Info("%d. %s  own %.4f (rank %d)  neighborhood %.4f ± %.4f", i+1, f.Architecture, f.OwnScore, f.RankOwn, f.Aggregate, f.Std)
 	}

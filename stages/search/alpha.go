@@ -24,6 +24,7 @@ type alpha struct {
 	values     *runtime.State // alpha, edge by edge
 	moments    [2]*runtime.State
 	steps      int // steps made so far
+	passes     int // batches differentiated by the architecture so far
 
 	update                              *runtime.Step // softmax backward and Adam
 	gradient, noise, count, temperature []float32
@@ -195,6 +196,7 @@ func (a *alpha) move(ctx context.Context, b *dataset.Batch, rng *rand.Rand) (agg
 		}
 	}
 	a.steps++
+	a.passes += len(neighbors)
 	a.count[0] = float32(a.steps)
 	a.temperature[0] = 1
 	if a.run.Alpha.Relaxation == Gumbel {

@@ -19,6 +19,8 @@ func (r *run) darts(ctx context.Context) (*result.Architecture, error) {
 	if err := r.train(ctx, a); err != nil {
 		return nil, err
 	}
+	r.job.Metric("alpha_steps", float64(a.steps))
+	r.job.Metric("alpha_passes", float64(a.passes))
 	p := space.Softmax(a.table())
 	scored, err := r.score(ctx, r.space.MostProbable(p, r.Finalists))
 	if err != nil {

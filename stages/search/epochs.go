@@ -26,6 +26,7 @@ const probes = 8
 type state struct {
 	Epoch   int    `json:"epoch"`   // finished epochs
 	Steps   int    `json:"steps"`   // steps of alpha
+	Passes  int    `json:"passes"`  // batches differentiated by the architecture
 	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
 }
 
@@ -69,7 +70,8 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err != nil {
 		return err
 	}
-	t.schedule = optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightEpochs()*training.Batches())
+	r.weightSteps = r.weightEpochs() * training.Batches()
+	t.schedule = optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightSteps)
 	if err := r.weights.Write(r.index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
 		return err
 	}
@@ -256,7 +258,7 @@ func (r *run) save(epoch int, t *trainer, a *alpha) error {
 	}
 	st := state{Epoch: epoch, History: checkpoint.Fingerprint(r.history)}
 	if a != nil {
-		st.Steps = a.steps
+		st.Steps, st.Passes = a.steps, a.passes
 	}
 	vectors := map[string][]float32{}
 	for name, s := range r.vectors(t, a) {
@@ -295,7 +297,7 @@ func (r *run) resume(t *trainer, a *alpha) (int, error) {
 		}
 	}
 	if a != nil {
-		a.steps = st.Steps
+		a.steps, a.passes = st.Steps, st.Passes
 	}
 	r.history = rows[:st.Epoch]
 	r.job.Info("continuing after epoch %d of %d", st.Epoch, r.Epochs)

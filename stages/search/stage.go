@@ -69,6 +69,8 @@ type run struct {
 	sharing  *score.WeightSharing
 	closers  []func() error
 	settings result.Settings
+	// weightSteps is how many batches the weights are trained on.
+	weightSteps int
 }
 
 // Run implements pipeline.Stage.
@@ -194,6 +196,10 @@ func (r *run) write(found *result.Architecture) error {
 	}
 	if own, ok := r.cache.Lookup(chosen); ok {
 		r.job.Metric("valid_top1", own.Accuracy)
+	}
+	r.job.Metric("weight_steps", float64(r.weightSteps))
+	if !r.budgeted() { // halving counts evaluations on fewer images as less
+		r.job.Metric("evaluations", float64(len(r.cache.Known())))
 	}
 	r.job.Info("found %s", found.Architecture)
 	line := found.Algorithm + " found " + found.Architecture

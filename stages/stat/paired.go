@@ -58,6 +58,48 @@ func Wilcoxon(x, y []float64) WilcoxonResult {
 	return r
 }
 
+// WilcoxonExact is Wilcoxon with the exact P also where differences are equal in size, for at most 50 pairs that differ: the
+// probability over all 2^n choices of signs for the ranks as they are, ties sharing their mean rank (the conditional
+// permutation test). With few pairs ties are frequent, and the normal approximation is poor.
+func WilcoxonExact(x, y []float64) WilcoxonResult {
+	r := Wilcoxon(x, y)
+	if r.Exact || r.N > exactPairs {
+		return r
+	}
+	var size []float64
+	for i := range x {
+		if d := x[i] - y[i]; d != 0 {
+			size = append(size, math.Abs(d))
+		}
+	}
+	ranks := Ranks(size)
+	total := 0
+	for _, v := range ranks {
+		total += int(2 * v) // a mean rank is a multiple of one half
+	}
+	chance := make([]float64, total+1)
+	chance[0] = 1
+	for _, v := range ranks {
+		step := int(2 * v)
+		for s := total; s >= 0; s-- {
+			chance[s] /= 2
+			if s >= step {
+				chance[s] += chance[s-step] / 2
+			}
+		}
+	}
+	sum := 0.0
+	for _, c := range chance[:int(2*math.Min(r.Plus, r.Minus))+1] {
+		sum += c
+	}
+	r.P, r.Z, r.Exact = math.Min(1, 2*sum), 0, true
+	return r
+}
+
+// LeastP returns the smallest two-sided p that a signed-rank test of n pairs can have, when all of them differ in one
+// direction: 2/2^n, 0.0625 for 5.
+func LeastP(n int) float64 { return math.Min(1, math.Ldexp(2, -n)) }
+
 // signedRankCDF returns the probability that the ranks 1 to n, each counted with probability 1/2, sum to at most w.
 func signedRankCDF(n, w int) float64 {
 	chance := make([]float64, n*(n+1)/2+1)

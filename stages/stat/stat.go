@@ -10,6 +10,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Mean returns the arithmetic mean, not a number of nothing.
@@ -89,6 +91,17 @@ type Interval struct {
 func MeanCI(x []float64, level float64) Interval {
 	half := NormalQuantile(0.5+level/2) * StdDev(x) / math.Sqrt(float64(len(x)))
 	mean := Mean(x)
+	return Interval{mean - half, mean + half}
+}
+
+// StudentCI returns the confidence interval of the mean of normally distributed numbers at the given level, by Student's t
+// with n-1 degrees of freedom, so that it is as wide as few numbers call for; not a number of fewer than two.
+func StudentCI(x []float64, level float64) Interval {
+	if len(x) < 2 {
+		return Interval{math.NaN(), math.NaN()}
+	}
+	t := distuv.StudentsT{Sigma: 1, Nu: float64(len(x) - 1)}.Quantile(0.5 + level/2)
+	half, mean := t*StdDev(x)/math.Sqrt(float64(len(x))), Mean(x)
 	return Interval{mean - half, mean + half}
 }
 

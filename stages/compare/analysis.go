@@ -1,0 +1,209 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/stat"
+)
+
+// analyze makes the result of the findings.
+func (s *Settings) analyze(job *pipeline.Job, found []finding, readings []reading) *Result {
+	r := &Result{
+		Space: found[0].space.Name, Seeds: seeds(found), Methods: []Method{}, Pairs: []Pair{}, Costs: []string{},
+		Interval: s.Interval, Level: s.Level, Significance: s.Significance,
+	}
+	for _, one := range readings {
+		r.Measures = append(r.Measures, one.Measure)
+	}
+	for _, name := range names(found) {
+		m := Method{Name: name, Summary: map[string]Summary{}}
+		for _, label := range r.Seeds {
+			for _, f := range found {
+				if f.name == name && f.seed == label {
+					m.Stage, m.Algorithm = f.stage, f.content.Algorithm
+					m.Found = append(m.Found, s.found(job, f, readings))
+				}
+			}
+		}
+		r.Methods = append(r.Methods, m)
+	}
+	for _, cost := range append([]string{"seconds"}, countNames()...) {
+		if slices.ContainsFunc(r.Methods, func(m Method) bool {
+			return slices.ContainsFunc(m.Found, func(f Found) bool { return f.Cost[cost] > 0 })
+		}) {
+			r.Costs = append(r.Costs, cost)
+		}
+	}
+	for i := range r.Methods {
+		s.summarize(r, &r.Methods[i], job.Seed)
+	}
+	for _, m := range r.Measures {
+		if m.Tested {
+			r.Pairs = append(r.Pairs, s.pairs(r, m, job.Seed)...)
+		}
+	}
+	return r
+}
+
+// found describes one finding.
+func (s *Settings) found(job *pipeline.Job, f finding, readings []reading) Found {
+	out := Found{
+		Seed: f.seed, Stage: f.artifact.Stage, Architecture: f.space.Format(f.chosen),
+		Values: map[string]*float64{}, Cost: s.cost(job.Lineage(f.artifact)),
+	}
+	for _, r := range readings {
+		if v, ok := r.of(f); ok {
+			out.Values[r.Name] = number(v)
+		} else {
+			out.Values[r.Name] = nil
+		}
+		if r.index != nil && out.Index == nil {
+			if index, ok := r.index(f.chosen); ok {
+				out.Index = &index
+			}
+		}
+	}
+	return out
+}
+
+// summarize takes the means over the seeds.
+func (s *Settings) summarize(r *Result, m *Method, root uint64) {
+	for _, measure := range r.Measures {
+		x := usable(r.values(m, measure.Name))
+		sum := Summary{Count: len(x), Mean: number(stat.Mean(x)), StdDev: number(stat.StdDev(x)), Interval: s.interval(x, root, m.Name, measure.Name)}
+		if len(x) > 0 {
+			sum.Min, sum.Max = number(slices.Min(x)), number(slices.Max(x))
+		}
+		m.Summary[measure.Name] = sum
+	}
+	m.Cost = map[string]*float64{}
+	for _, cost := range r.Costs {
+		var x []float64
+		for _, f := range m.Found {
+			x = append(x, f.Cost[cost])
+		}
+		m.Cost[cost] = number(stat.Mean(x))
+	}
+}
+
+// interval returns the confidence interval of a mean.
+func (s *Settings) interval(x []float64, root uint64, labels ...any) Interval {
+	if len(x) < 2 {
+		return Interval{}
+	}
+	i := stat.StudentCI(x, s.Level)
+	if s.Interval == Bootstrap {
+		i = stat.BootstrapCI(x, s.Level, s.Resamples, seed.New(root, "bootstrap", fmt.Sprint(labels...)))
+	}
+	return Interval{number(i.Low), number(i.High)}
+}
+
+func usable(x []float64) []float64 {
+	return slices.DeleteFunc(slices.Clone(x), math.IsNaN)
+}
+
+// pairs compares the pairs of the settings on a measure.
+func (s *Settings) pairs(r *Result, m Measure, root uint64) []Pair {
+	var out []Pair
+	var p []float64
+	for _, names := range s.Pairs {
+		plain, other := r.method(names[0]), r.method(names[1])
+		one := s.pair(m, r.values(plain, m.Name), r.values(other, m.Name), root, names)
+		if one.Seeds == 0 {
+			continue // such as scores that only one of them has
+		}
+		one.Cost = map[string]float64{}
+		for _, c := range r.Costs {
+			if a, b := value(plain.Cost[c]), value(other.Cost[c]); a > 0 {
+				one.Cost[c] = b / a
+			}
+		}
+		out, p = append(out, one), append(p, one.P)
+	}
+	for i, v := range stat.Holm(p) {
+		out[i].PHolm = v
+		out[i].Significant = v <= s.Significance
+		out[i].Verdict = s.verdict(m, out[i], len(out))
+	}
+	return out
+}
+
+// pair compares two methods by their values for the same seeds.
+func (s *Settings) pair(m Measure, plain, other []float64, root uint64, names []string) Pair {
+	out := Pair{Plain: names[0], Other: names[1], Measure: m.Name}
+	sign := 1.0
+	if m.Lower {
+		sign = -1
+	}
+	var a, b, gain []float64
+	for i := range plain {
+		if math.IsNaN(plain[i]) || math.IsNaN(other[i]) {
+			continue
+		}
+		a, b = append(a, sign*plain[i]), append(b, sign*other[i])
+		gain = append(gain, sign*(other[i]-plain[i]))
+		switch g := gain[len(gain)-1]; {
+		case g > 0:
+			out.Wins++
+		case g < 0:
+			out.Losses++
+		}
+	}
+	w := stat.WilcoxonExact(b, a)
+	out.Seeds = len(gain)
+	out.Gain, out.GainInterval = number(stat.Mean(gain)), s.interval(gain, root, "gain", names[0], names[1], m.Name)
+	out.P, out.Exact, out.PLeast = w.P, w.Exact, stat.LeastP(out.Seeds)
+	out.RankBiserial, out.CliffsDelta = w.RankBiserial, number(stat.CliffsDelta(b, a))
+	return out
+}
+
+// verdict says what a pair shows, and when it shows nothing.
+func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
+	equal := p.Seeds - p.Wins - p.Losses
+	text := fmt.Sprintf("%s gains %s over %s in the mean (better with %d of %s, worse with %d, equal with %d).",
+		p.Other, m.difference(value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
+	if p.Wins+p.Losses == 0 {
+		return text + " There is no difference to test."
+	}
+	corrected := ""
+	if pairs > 1 {
+		corrected = fmt.Sprintf(", %s corrected for %d pairs", probability(p.PHolm), pairs)
+	}
+	how := "exact"
+	if !p.Exact {
+		how = "normal approximation"
+	}
+	test := fmt.Sprintf("p = %s%s (Wilcoxon signed-rank, two-sided, %s)", probability(p.P), corrected, how)
+	if p.Significant {
+		return fmt.Sprintf("%s The difference is significant at %v: %s.", text, s.Significance, test)
+	}
+	text = fmt.Sprintf("%s The difference is not significant at %v: %s.", text, s.Significance, test)
+	if p.PLeast > s.Significance {
+		text += fmt.Sprintf(" With %s p can not be smaller than %s, however clear the difference: %d seeds are needed to reach %v.",
+			plural(p.Seeds, "seed"), probability(p.PLeast), needed(s.Significance), s.Significance)
+	}
+	return text
+}
+
+// needed returns the number of seeds with which p can reach a level.
+func needed(level float64) int {
+	n := 1
+	for stat.LeastP(n) > level && n < 1000 {
+		n++
+	}
+	return n
+}
+
+func probability(p float64) string { return strings.TrimPrefix(fmt.Sprintf("%.3g", p), "+") }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
