@@ -1,8 +1,12 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+
+	"github.com/plateau-nas/plateau/pipeline"
 )
 
 // Augment says how training images are varied. The zero value leaves them as they are.
@@ -10,10 +14,43 @@ type Augment struct {
 	Flip   bool `yaml:"flip" doc:"Mirror half of the images, chosen at random, from left to right."`
 	Crop   int  `yaml:"crop" doc:"Pad the image by so many black pixels on each side and cut a random part of the old size out; 0 for none."`
 	Cutout int  `yaml:"cutout" doc:"Replace a square of this side length in pixels, at a random place, by the mean color; 0 for none."`
+	// ResizedCrop makes images of another size than the stored ones (LoaderOptions.Size).
+	ResizedCrop float64 `yaml:"resized_crop" doc:"Cut out a random part, at least this share of the area, and bring it to the size that the network takes, in place of a crop; 0.08 in the usual recipe for ImageNet, 0 for none."`
+	Jitter      Jitter  `yaml:"jitter" doc:"Change the colors at random."`
+}
+
+// Validate checks the ranges that do not depend on the images, and reports every mistake, each as a *pipeline.SettingError
+// with a path below prefix.
+func (a Augment) Validate(prefix string) error {
+	var errs []error
+	check := func(ok bool, path, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: prefix + "." + path, Err: fmt.Errorf(format, args...)})
+		}
+	}
+	check(a.Crop >= 0, "crop", "%d pixels; give a number of at least 0", a.Crop)
+	check(a.Cutout >= 0, "cutout", "%d pixels; give a number of at least 0", a.Cutout)
+	check(a.ResizedCrop >= 0 && a.ResizedCrop <= 1, "resized_crop", "%v is not a share of the area, from 0 to 1", a.ResizedCrop)
+	check(a.ResizedCrop == 0 || a.Crop == 0, "crop", "an image is cut once: give crop or resized_crop")
+	for _, j := range []struct {
+		name  string
+		value float64
+		most  float64
+	}{{"brightness", a.Jitter.Brightness, math.MaxFloat32}, {"contrast", a.Jitter.Contrast, math.MaxFloat32}, {"saturation", a.Jitter.Saturation, math.MaxFloat32}, {"hue", a.Jitter.Hue, 0.5}} {
+		limit := "at least 0"
+		if j.most == 0.5 {
+			limit = "0 to 0.5"
+		}
+		check(j.value >= 0 && j.value <= j.most, "jitter."+j.name, "%v is not a number of %s", j.value, limit)
+	}
+	return errors.Join(errs...)
 }
 
 // check returns an error unless the augmentation fits images of the given size.
 func (a Augment) check(height, width int) error {
+	if err := a.Validate("augment"); err != nil && (a.ResizedCrop != 0 || a.Jitter != (Jitter{})) {
+		return err
+	}
 	switch side := min(height, width); {
 	case a.Crop < 0 || a.Crop >= side:
 		return fmt.Errorf("a crop with %d pixels of padding does not fit images of %dx%d pixels, want 0 to %d", a.Crop, width, height, side-1)
@@ -95,6 +132,13 @@ func (n normalizer) apply(to []float32, from []uint8, height, width int, v varia
 				}
 			}
 		}
+	}
+	v.cover(to, len(n), height, width)
+}
+
+// cover hides the cutout in a normalized image.
+func (v variant) cover(to []float32, channels, height, width int) {
+	for c := range channels {
 		for y := v.y0; y < v.y1; y++ {
 			clear(to[(c*height+y)*width:][v.x0:v.x1])
 		}

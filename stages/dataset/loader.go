@@ -19,9 +19,12 @@ type LoaderOptions struct {
 	Shuffle  bool // a new order each epoch; otherwise the images' own
 	DropLast bool // leave out the last batch when it is not full
 	Augment  Augment
-	Seed     uint64 // decides order and augmentation, together with the epoch
-	Workers  int    // goroutines that prepare batches; 0 for one. The batches are the same for any number
-	Ahead    int    // batches that are prepared ahead of their use; 0 for two for each worker
+	// Size is the height and width of the images in batches; 0 for those of the images themselves. Others need
+	// Augment.ResizedCrop.
+	Size    int
+	Seed    uint64 // decides order and augmentation, together with the epoch
+	Workers int    // goroutines that prepare batches; 0 for one. The batches are the same for any number
+	Ahead   int    // batches that are prepared ahead of their use; 0 for two for each worker
 }
 
 // Batch is a number of images, ready for a network.
@@ -36,11 +39,15 @@ type Loader struct {
 	images  *Images
 	table   normalizer
 	options LoaderOptions
+	height  int // of the images in batches
+	width   int
 	batches int
 
 	busy  atomic.Bool
 	order []int  // the epoch's order of the images
 	slots []slot // batch b is prepared in slot b modulo their number
+
+	distorters []*distorter // one a worker, if they are needed
 }
 
 // slot is a batch's buffers and the sign that they are filled.
@@ -76,7 +83,14 @@ func NewLoader(im *Images, mean, std []float32, o LoaderOptions) (*Loader, error
 	if o.Workers < 0 || o.Ahead < 0 {
 		return nil, wrap(fmt.Errorf("%d workers and %d batches ahead, want 0 or more", o.Workers, o.Ahead))
 	}
-	if err := o.Augment.check(im.Height, im.Width); err != nil {
+	height, width := im.Height, im.Width
+	if o.Size != 0 && (height != o.Size || width != o.Size) {
+		if o.Size < 0 || o.Augment.ResizedCrop == 0 {
+			return nil, wrap(fmt.Errorf("images of %dx%d pixels are not of the size %d: only those that are augmented by resized_crop are brought to another size", width, height, o.Size))
+		}
+		height, width = o.Size, o.Size
+	}
+	if err := o.Augment.check(height, width); err != nil {
 		return nil, wrap(err)
 	}
 	batches := (im.Count + o.Batch - 1) / o.Batch
@@ -95,12 +109,18 @@ func NewLoader(im *Images, mean, std []float32, o LoaderOptions) (*Loader, error
 	o.Workers = min(o.Workers, batches)
 	o.Ahead = min(o.Ahead, batches)
 
-	l := &Loader{images: im, table: newNormalizer(mean, std), options: o, batches: batches}
+	l := &Loader{images: im, table: newNormalizer(mean, std), options: o, batches: batches, height: height, width: width}
+	if o.Augment.distorts() {
+		l.distorters = make([]*distorter, o.Workers)
+		for i := range l.distorters {
+			l.distorters[i] = newDistorter(im, height, width, mean, std)
+		}
+	}
 	l.order = make([]int, im.Count)
 	l.slots = make([]slot, o.Ahead+1) // those that are ahead, and the one that is in use
 	for i := range l.slots {
 		l.slots[i] = slot{
-			x:     make([]float32, o.Batch*im.Values()),
+			x:     make([]float32, o.Batch*im.Channels*height*width),
 			y:     make([]int64, o.Batch),
 			ready: make(chan struct{}, 1),
 		}
@@ -180,10 +200,13 @@ func (l *Loader) start(epoch int) *running {
 		r.todo <- b
 	}
 	augmentation := seed.Derive(l.options.Seed, "augment", label)
-	for range l.options.Workers {
+	for i := range l.options.Workers {
 		r.done.Go(func() {
 			source := new(rand.PCG)
-			w := worker{l, source, rand.New(source), augmentation}
+			w := worker{l, source, rand.New(source), augmentation, nil}
+			if l.distorters != nil {
+				w.distorter = l.distorters[i]
+			}
 			for {
 				select {
 				case <-r.quit:
@@ -201,22 +224,29 @@ func (l *Loader) start(epoch int) *running {
 
 type worker struct {
 	*Loader
-	source *rand.PCG // of rng
-	rng    *rand.Rand
-	seed   uint64 // of the epoch's augmentation
+	source    *rand.PCG // of rng
+	rng       *rand.Rand
+	seed      uint64     // of the epoch's augmentation
+	distorter *distorter // nil where images are only shifted, mirrored and covered
 }
 
 // prepare fills the slot with batch b.
 func (w *worker) prepare(s *slot, b int) {
-	im, n := w.images, w.images.Values()
+	im, n := w.images, w.images.Channels*w.height*w.width
 	indices := w.order[b*w.options.Batch : min((b+1)*w.options.Batch, im.Count)]
 	for k, i := range indices {
 		var v variant
+		to := s.x[k*n : (k+1)*n]
 		if w.options.Augment != (Augment{}) {
 			seed.Reset(w.source, w.seed, uint64(i))
-			v = w.options.Augment.draw(w.rng, im.Height, im.Width)
+			v = w.options.Augment.draw(w.rng, w.height, w.width)
 		}
-		w.table.apply(s.x[k*n:(k+1)*n], im.at(i), im.Height, im.Width, v)
+		if w.distorter != nil {
+			d := w.options.Augment.distort(w.rng, im.Height, im.Width)
+			w.distorter.apply(to, im.at(i), w.options.Augment, v, d)
+		} else {
+			w.table.apply(to, im.at(i), im.Height, im.Width, v)
+		}
 		s.y[k] = im.Labels[i]
 	}
 	s.batch = Batch{X: s.x[:len(indices)*n], Y: s.y[:len(indices)], Count: len(indices)}

@@ -308,10 +308,10 @@ func TestNewLoaderRejects(t *testing.T) {
 
 // Batches cost no allocations: an epoch of many has as many as an epoch of few.
 func TestBatchesDoNotAllocate(t *testing.T) {
-	allocations := func(count int) float64 {
+	allocations := func(count int, a Augment) float64 {
 		im := newImages(count, 3, 16, 16)
 		l, err := NewLoader(im, []float32{0, 0, 0}, []float32{1, 1, 1},
-			LoaderOptions{Batch: 8, Shuffle: true, Augment: Augment{Flip: true, Crop: 2, Cutout: 4}, Workers: 2, Ahead: 2})
+			LoaderOptions{Batch: 8, Shuffle: true, Augment: a, Workers: 2, Ahead: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,8 +323,10 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 			}
 		})
 	}
-	if few, many := allocations(80), allocations(4000); many > few+5 {
-		t.Errorf("500 batches allocate %v times, 10 batches %v times", many, few)
+	for _, a := range []Augment{{Flip: true, Crop: 2, Cutout: 4}, {Flip: true, ResizedCrop: 0.1, Jitter: jitter()}} {
+		if few, many := allocations(80, a), allocations(2000, a); many > few+5 {
+			t.Errorf("%+v: 250 batches allocate %v times, 10 batches %v times", a, many, few)
+		}
 	}
 }
 
@@ -333,7 +335,7 @@ func BenchmarkLoader(b *testing.B) {
 	for i := range im.Pixels {
 		im.Pixels[i] = uint8(i * 7)
 	}
-	for name, augment := range map[string]Augment{"plain": {}, "augmented": {Flip: true, Crop: 4, Cutout: 8}} {
+	for name, augment := range map[string]Augment{"plain": {}, "augmented": {Flip: true, Crop: 4, Cutout: 8}, "distorted": {Flip: true, ResizedCrop: 0.08, Jitter: jitter()}} {
 		b.Run(name, func(b *testing.B) {
 			l, err := NewLoader(im, []float32{0.5, 0.5, 0.5}, []float32{0.25, 0.25, 0.25}, LoaderOptions{Batch: 64, Shuffle: true, Augment: augment})
 			if err != nil {
