@@ -1,6 +1,7 @@
 package supernet_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -12,9 +13,10 @@ import (
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-func smallDARTS(t *testing.T) *supernet.Supernet {
+// smallDARTS has a normal and two reduction cells with three cells, a reduction cell with one.
+func smallDARTS(t *testing.T, cells int) *supernet.Supernet {
 	t.Helper()
-	sn, err := supernet.New(space.DARTS(), supernet.Macro{Channels: 2, Cells: 3, Classes: 3, Image: [3]int{3, 8, 8}})
+	sn, err := supernet.New(space.DARTS(), supernet.Macro{Channels: 2, Cells: cells, Classes: 3, Image: [3]int{3, 8, 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,50 +26,52 @@ func smallDARTS(t *testing.T) *supernet.Supernet {
 // The path form computes what the relaxed one computes at one-hot probabilities: the same logits, and after a step of SGD
 // the same weights.
 func TestDARTSPathFormIsTheRelaxedOneAtOneHots(t *testing.T) {
-	rt, sn, s := runtimetest.Open(t), smallDARTS(t), space.DARTS()
-	n := int64(sn.Index.Total())
-	zeros := func() runtime.Tensor { return vector(make([]float32, n), n) }
-	in := map[string]runtime.Tensor{
-		"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
-		"params": vector(noisy(sn.Index), n), "momentum": zeros(), "learning_rate": vector([]float32{0.1}, 1),
-	}
+	rt, s := runtimetest.Open(t), space.DARTS()
 	training := supernet.Training{Batch: 4, Momentum: 0.9}
-	forms := map[string][2]func(map[string]runtime.Tensor) map[string]runtime.Tensor{
-		"step":    {session(t, rt, func() (*onnx.ModelProto, error) { return sn.PathStep(training) }), session(t, rt, func() (*onnx.ModelProto, error) { return sn.TrainStep(training) })},
-		"forward": {session(t, rt, func() (*onnx.ModelProto, error) { return sn.Path(4) }), session(t, rt, func() (*onnx.ModelProto, error) { return sn.Forward(4) })},
-	}
+	all, one := smallDARTS(t, 3), smallDARTS(t, 1)
 	rng := rand.New(rand.NewPCG(1, 1))
 	everything := s.Random(rng) // not a genotype: all operations, on edges kept or not
 	for e := range everything {
 		everything[e] = e % 8
 	}
-	for i, a := range []space.Architecture{everything, s.Random(rng), s.Random(rng)} {
-		var choices []int64
-		for _, op := range a {
-			choices = append(choices, int64(op))
+	for name, c := range map[string]struct {
+		sn            *supernet.Supernet
+		path, relaxed build
+		also, outputs []string
+	}{
+		"forward": {
+			all, func() (*onnx.ModelProto, error) { return all.Path(4) }, func() (*onnx.ModelProto, error) { return all.Forward(4) },
+			nil, []string{"logits"},
+		},
+		"step": { // of a small network: its graph has a branch for each operation on each edge, forward and back
+			one, func() (*onnx.ModelProto, error) { return one.PathStep(training) }, func() (*onnx.ModelProto, error) { return one.TrainStep(training) },
+			[]string{"labels", "momentum", "learning_rate"}, []string{"loss", "next_params"},
+		},
+	} {
+		path, relaxed, n := session(t, rt, c.path), session(t, rt, c.relaxed), int64(c.sn.Index.Total())
+		in := map[string]runtime.Tensor{
+			"labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}}, "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.1}, 1),
 		}
-		var hot []float32
-		for _, row := range s.OneHot(a) {
-			for _, v := range row {
-				hot = append(hot, float32(v))
-			}
-		}
-		for name, pair := range forms {
-			give := map[string]runtime.Tensor{}
-			for k, v := range in {
-				if name == "step" || k == "images" || k == "params" {
-					give[k] = v
+		for i, a := range []space.Architecture{everything, s.Random(rng), s.Random(rng)} {
+			var choices []int64
+			var hot []float32
+			for e, row := range s.OneHot(a) {
+				choices = append(choices, int64(a[e]))
+				for _, v := range row {
+					hot = append(hot, float32(v))
 				}
+			}
+			give := map[string]runtime.Tensor{"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "params": vector(noisy(c.sn.Index), n)}
+			for _, k := range c.also {
+				give[k] = in[k]
 			}
 			give["choices"] = runtime.Tensor{Shape: []int64{28}, Data: choices}
-			path := pair[0](give)
+			got := path(give)
 			delete(give, "choices")
 			give["probabilities"] = vector(hot, 28, 8)
-			relaxed := pair[1](give)
-			for _, out := range []string{"logits", "loss", "next_params"} {
-				if v, ok := path[out]; ok {
-					closeTo(t, name+": "+out+" of architecture "+string(rune('0'+i)), v.Data.([]float32), relaxed[out].Data.([]float32), 1e-3)
-				}
+			want := relaxed(give)
+			for _, out := range c.outputs {
+				closeTo(t, fmt.Sprintf("%s: %s of architecture %d", name, out, i), got[out].Data.([]float32), want[out].Data.([]float32), 1e-3)
 			}
 		}
 	}
@@ -75,7 +79,7 @@ func TestDARTSPathFormIsTheRelaxedOneAtOneHots(t *testing.T) {
 
 // The gradient by the probabilities is the slope of the loss.
 func TestDARTSArchitectureStep(t *testing.T) {
-	rt, sn := runtimetest.Open(t), smallDARTS(t)
+	rt, sn := runtimetest.Open(t), smallDARTS(t, 3)
 	step := session(t, rt, func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(4) })
 	n := int64(sn.Index.Total())
 	p := softmax(vector(noise(1, 28*8), 28, 8))
@@ -103,7 +107,7 @@ func TestDARTSArchitectureStep(t *testing.T) {
 }
 
 func TestWhatAGraphOfTheDARTSSpaceWasMadeFor(t *testing.T) {
-	sn := smallDARTS(t)
+	sn := smallDARTS(t, 3)
 	m, err := sn.Path(2)
 	if err != nil {
 		t.Fatal(err)
