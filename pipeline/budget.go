@@ -13,7 +13,7 @@ import (
 func (r *Runner) budget() Resources {
 	b := r.Resources
 	if b.Cores <= 0 {
-		b.Cores = runtime.NumCPU()
+		b.Cores = runtime.GOMAXPROCS(0) // the cores of the machine, or of the container that this runs in
 	}
 	if b.Memory <= 0 {
 		b.Memory = machineMemory()
@@ -21,8 +21,19 @@ func (r *Runner) budget() Resources {
 	return b
 }
 
-// machineMemory returns the machine's memory in bytes; where it cannot be found out, there is no limit.
+// machineMemory returns the memory of the machine, or of the container that this runs in, in bytes; where it cannot be found
+// out, there is no limit.
 func machineMemory() int64 {
+	limit := int64(math.MaxInt64)
+	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if v, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil { // or "max"
+			limit = v
+		}
+	}
+	return min(limit, totalMemory())
+}
+
+func totalMemory() int64 {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return math.MaxInt64

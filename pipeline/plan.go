@@ -128,8 +128,9 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 			p.LeftOut = append(p.LeftOut, LeftOut{ID: st.id, Reason: st.left})
 		}
 	}
+	known := map[string]map[string]string{}
 	for _, c := range order {
-		ps, err := planStage(ctx, c, s, &f)
+		ps, err := planStage(ctx, c, s, known, &f)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +147,9 @@ func (d *Document) Plan(ctx context.Context, reg *Registry, st *store.Store, o P
 	return p, p.foresee(st, sel)
 }
 
-func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedStage, error) {
+// planStage makes the plan of one stage, without what to do with it. known are the fingerprints by kind and settings, so that
+// variants which read one folder do not read it once each.
+func planStage(ctx context.Context, c *checked, s *spec, known map[string]map[string]string, f *findings) (*PlannedStage, error) {
 	root := s.seed
 	if c.spec.seed != nil {
 		root = *c.spec.seed
@@ -178,10 +181,17 @@ func planStage(ctx context.Context, c *checked, s *spec, f *findings) (*PlannedS
 	if !ok {
 		return ps, nil
 	}
+	name := c.kind.Name + " " + string(ps.Settings)
+	if ps.fingerprint, ok = known[name]; ok {
+		return ps, nil
+	}
 	err = guard(func() (err error) {
 		ps.fingerprint, err = fp.Fingerprint(ctx)
 		return err
 	})
+	if err == nil {
+		known[name] = ps.fingerprint
+	}
 	var se *SettingError
 	switch {
 	case errors.As(err, &se):

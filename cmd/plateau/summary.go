@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -29,6 +30,9 @@ func printSummary(w io.Writer, r *pipeline.Result) {
 		}
 		for _, m := range s.Metrics {
 			wide = max(wide, len(m.Name))
+			if variantHas(r.Stages, s, m.Name) {
+				wide = max(wide, len(s.ID+" "+m.Name))
+			}
 		}
 	}
 	fmt.Fprintf(&b, "\n%s: done in %s", r.Run, event.FormatSeconds(r.Seconds))
@@ -60,10 +64,12 @@ func writeMetrics(b *strings.Builder, r *pipeline.Result, wide int) {
 	b.WriteString("\n\nmetrics\n")
 	for i, s := range r.Stages {
 		for _, m := range s.Metrics {
-			if laterHas(r.Stages[i+1:], m.Name) {
-				continue
+			switch {
+			case variantHas(r.Stages, s, m.Name):
+				fmt.Fprintf(b, "  %-*s  %s\n", wide, s.ID+" "+m.Name, event.FormatValue(m.Value))
+			case !laterHas(r.Stages[i+1:], m.Name):
+				fmt.Fprintf(b, "  %-*s  %s\n", wide, m.Name, event.FormatValue(m.Value))
 			}
-			fmt.Fprintf(b, "  %-*s  %s\n", wide, m.Name, event.FormatValue(m.Value))
 		}
 	}
 }
@@ -75,6 +81,20 @@ func laterHas(stages []*pipeline.StageResult, name string) bool {
 			if m.Name == name {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// variantHas says whether another variant of a stage gives the same metric; then each one's is shown.
+func variantHas(stages []*pipeline.StageResult, s *pipeline.StageResult, name string) bool {
+	template, _, ok := strings.Cut(s.ID, "@")
+	if !ok {
+		return false
+	}
+	for _, o := range stages {
+		if o != s && strings.HasPrefix(o.ID, template+"@") && slices.ContainsFunc(o.Metrics, func(m event.Value) bool { return m.Name == name }) {
+			return true
 		}
 	}
 	return false
