@@ -129,7 +129,7 @@ func exampleSearch(s *space.Space, final space.Architecture, rng *rand.Rand) []r
 		x := float64(i)
 		e := result.SearchEpoch{
 			Epoch: i, Phase: "warm-up", TrainLoss: 0.35 + 2*math.Exp(-x/9) + 0.03*rng.NormFloat64(), TrainAccuracy: 0.9 - 0.8*math.Exp(-x/8) + 0.01*rng.NormFloat64(),
-			ValidLoss: math.NaN(), ValidAccuracy: math.NaN(), AlphaEntropy: math.NaN(),
+			ValidLoss: math.NaN(), ValidAccuracy: math.NaN(), AlphaEntropy: math.NaN(), Eigenvalue: math.NaN(),
 		}
 		if i > 6 {
 			e.Phase = "search"

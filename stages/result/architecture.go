@@ -21,6 +21,7 @@ type Architecture struct {
 	Candidates        []Candidate `json:"candidates"`              // best first, the choice among them
 	Alpha             [][]float64 `json:"alpha,omitempty"`         // edge x operation, of searches that have it
 	Probabilities     [][]float64 `json:"probabilities,omitempty"` // edge x operation, each row sums to one
+	EdgeWeights       []float64   `json:"edge_weights,omitempty"`  // of searches that weigh edges; those into a node sum to one
 	Settings          Settings    `json:"settings,omitempty"`
 }
 

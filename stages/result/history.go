@@ -25,6 +25,8 @@ type SearchEpoch struct {
 	ValidAccuracy float64 // 0 to 1
 	AlphaEntropy  float64 // mean over the edges, in nats
 	Architecture  string  // what the search would choose now
+	Skips         int     // its skip connections, in the normal cell where there are two kinds
+	Eigenvalue    float64 // the largest, of the Hessian of the validation loss by alpha
 }
 
 // TrainEpoch is a row of a training's history.csv. What an epoch does not have is NaN and an empty cell in the file.
@@ -36,7 +38,7 @@ type TrainEpoch struct {
 }
 
 var (
-	searchColumns = []string{"epoch", "phase", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "alpha_entropy", "architecture"}
+	searchColumns = []string{"epoch", "phase", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "alpha_entropy", "architecture", "skips", "hessian_eigenvalue"}
 	trainColumns  = []string{"epoch", "lr", "train_loss", "train_accuracy"}
 )
 
@@ -44,8 +46,12 @@ var (
 func WriteSearchHistory(path string, epochs []SearchEpoch) error {
 	return writeCSV(path, searchColumns, len(epochs), func(i int) []string {
 		e := epochs[i]
+		skips := ""
+		if e.Architecture != "" {
+			skips = strconv.Itoa(e.Skips)
+		}
 		return []string{strconv.Itoa(e.Epoch), e.Phase, number(e.TrainLoss), number(e.TrainAccuracy),
-			number(e.ValidLoss), number(e.ValidAccuracy), number(e.AlphaEntropy), e.Architecture}
+			number(e.ValidLoss), number(e.ValidAccuracy), number(e.AlphaEntropy), e.Architecture, skips, number(e.Eigenvalue)}
 	})
 }
 
@@ -53,9 +59,14 @@ func WriteSearchHistory(path string, epochs []SearchEpoch) error {
 func ReadSearchHistory(path string) ([]SearchEpoch, error) {
 	var epochs []SearchEpoch
 	err := readCSV(path, searchColumns, func(r *row) {
+		skips := 0
+		if r.text(8) != "" {
+			skips = r.integer(8)
+		}
 		epochs = append(epochs, SearchEpoch{
 			Epoch: r.integer(0), Phase: r.text(1), TrainLoss: r.number(2), TrainAccuracy: r.number(3),
 			ValidLoss: r.number(4), ValidAccuracy: r.number(5), AlphaEntropy: r.number(6), Architecture: r.text(7),
+			Skips: skips, Eigenvalue: r.number(9),
 		})
 	})
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 func exampleSearchHistory() []SearchEpoch {
 	none := math.NaN()
 	return []SearchEpoch{
-		{1, "warm-up", 2.25, 0.125, none, none, none, ""},
-		{2, "search", 1.0 / 3, 0.5, 1.5, 0.4375, 1.6094379124341003, allConv},
+		{1, "warm-up", 2.25, 0.125, none, none, none, "", 0, none},
+		{2, "search", 1.0 / 3, 0.5, 1.5, 0.4375, 1.6094379124341003, allConv, 2, 0.25},
 	}
 }
 
@@ -31,9 +31,9 @@ func TestSearchHistoryFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "epoch,phase,train_loss,train_accuracy,valid_loss,valid_accuracy,alpha_entropy,architecture\n" +
-		"1,warm-up,2.25,0.125,,,,\n" +
-		"2,search,0.3333333333333333,0.5,1.5,0.4375,1.6094379124341003," + allConv + "\n"
+	const want = "epoch,phase,train_loss,train_accuracy,valid_loss,valid_accuracy,alpha_entropy,architecture,skips,hessian_eigenvalue\n" +
+		"1,warm-up,2.25,0.125,,,,,,\n" +
+		"2,search,0.3333333333333333,0.5,1.5,0.4375,1.6094379124341003," + allConv + ",2,0.25\n"
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("file differs (-want +got):\n%s", diff)
 	}

@@ -26,8 +26,12 @@ type alpha struct {
 	steps      int // steps made so far
 	passes     int // batches differentiated by the architecture so far
 
-	update                              *runtime.Step // softmax backward and Adam
+	// update is Adam, in the plain case behind the derivative of the softmax; then gradient is by the probabilities, and otherwise by
+	// alpha.
+	update                              *runtime.Step
 	gradient, noise, count, temperature []float32
+	tau                                 float64   // temperature of the samples in this epoch
+	second                              *unrolled // nil for the first order
 
 	arch                          *runtime.Step // loss and gradient by the probabilities
 	images, probabilities         []float32
@@ -49,6 +53,9 @@ func (r *run) newAlpha() (*alpha, error) {
 	}
 	a := &alpha{run: r, aggregator: agg}
 	n := len(r.space.Edges) * len(r.space.Operations)
+	if r.edgeWeights() {
+		n += len(r.space.Edges)
+	}
 	for _, s := range []**runtime.State{&a.values, &a.moments[0], &a.moments[1]} {
 		if *s, err = r.rt.NewState(n); err != nil {
 			return nil, err
@@ -63,7 +70,7 @@ func (r *run) newAlpha() (*alpha, error) {
 	if err := a.values.Write(initial); err != nil {
 		return nil, err
 	}
-	model, err := r.alphaGraph()
+	model, err := a.graph()
 	if err != nil {
 		return nil, fmt.Errorf("building the step of alpha: %w", err)
 	}
@@ -76,10 +83,19 @@ func (r *run) newAlpha() (*alpha, error) {
 	}
 	r.closers = append(r.closers, a.update.Close)
 	b := buffers{step: a.update}
-	a.gradient, a.noise, a.count, a.temperature = b.float32("gradient"), b.float32("noise"), b.float32("step"), b.float32("temperature")
+	a.gradient, a.count = b.float32("gradient"), b.float32("step")
+	if !r.direct() {
+		a.noise, a.temperature = b.float32("noise"), b.float32("temperature")
+	}
 	if b.err != nil {
 		return nil, b.err
 	}
+	if r.Alpha.Order == 2 {
+		if a.second, err = r.newUnrolled(); err != nil {
+			return nil, err
+		}
+	}
+	a.begin(r.Alpha.Start)
 	if a.arch, err = r.step("architecture_step", map[string]*runtime.State{supernet.Params: r.weights}); err != nil {
 		return nil, err
 	}
@@ -89,27 +105,37 @@ func (r *run) newAlpha() (*alpha, error) {
 	return a, b.err
 }
 
-// alphaGraph builds one step of Adam on alpha, given the gradient by the probabilities softmax((alpha + noise) /
-// temperature).
-func (r *run) alphaGraph() ([]byte, error) {
+// graph builds one step of Adam on alpha, given the gradient by it or, in the plain case, by the probabilities
+// softmax((alpha + noise) / temperature).
+func (a *alpha) graph() ([]byte, error) {
+	r := a.run
 	edges, ops := len(r.space.Edges), len(r.space.Operations)
-	n := edges * ops
+	n := a.values.Len()
 	g := graph.New("alpha_step")
 	flat := func(name, doc string) *graph.Value { return g.Input(name, graph.Float32, []int{n}, doc) }
 	one := func(name, doc string) *graph.Value { return g.Input(name, graph.Float32, []int{1}, doc) }
 	values := flat(alphaName, "Architecture parameters, edge by edge.")
 	first, second := flat(firstName, "Adam's first moment."), flat(secondName, "Adam's second moment.")
-	gradient := flat("gradient", "Gradient of the objective by the probabilities.")
-	noise, temperature := flat("noise", "Added to alpha before the softmax."), one("temperature", "Divides alpha before the softmax.")
+	gradient := flat("gradient", "Gradient of the objective by alpha, or in the plain case by the probabilities.")
 	step := one("step", "Number of this step, from 1.")
+	if r.direct() {
+		return a.adam(g, values, gradient, first, second, step)
+	}
+	noise, temperature := flat("noise", "Added to alpha before the softmax."), one("temperature", "Divides alpha before the softmax.")
 	p := graph.Softmax(graph.Reshape(graph.Div(graph.Add(values, noise), temperature), edges, ops), 1)
 	along := graph.ReduceSum(graph.Mul(p, graph.Reshape(gradient, edges, ops)), true, 0, 1)
 	grads, err := autodiff.Gradients([]*graph.Value{graph.Reshape(along, 1)}, []*graph.Value{nil}, []*graph.Value{values})
 	if err != nil {
 		return nil, err
 	}
+	return a.adam(g, values, grads[0], first, second, step)
+}
+
+// adam ends the graph of a step with the update.
+func (a *alpha) adam(g *graph.Graph, values, gradient, first, second, step *graph.Value) ([]byte, error) {
+	r := a.run
 	adam := optimizer.Adam{Beta1: float32(r.Alpha.Beta1), Beta2: float32(r.Alpha.Beta2), Epsilon: 1e-8, WeightDecay: float32(r.Alpha.WeightDecay)}
-	nextValues, nextFirst, nextSecond := adam.Step(values, grads[0], first, second, step, g.Floats([]float32{float32(r.Alpha.LearningRate)}, 1))
+	nextValues, nextFirst, nextSecond := adam.Step(values, gradient, first, second, step, g.Floats([]float32{float32(r.Alpha.LearningRate)}, 1))
 	g.Output("next_"+alphaName, nextValues, "Architecture parameters after this step.")
 	g.Output("next_"+firstName, nextFirst, "First moment after this step.")
 	g.Output("next_"+secondName, nextSecond, "Second moment after this step.")
@@ -131,11 +157,28 @@ func (a *alpha) table() [][]float64 {
 	return out
 }
 
-// center returns what the search stands at: the edge probabilities, or a one-hot sample of them. The noise that made
-// the sample is kept for the gradient.
+// theta returns all architecture parameters.
+func (a *alpha) theta() []float64 {
+	out := make([]float64, a.values.Len())
+	a.values.View(func(v []float32) {
+		for i := range out {
+			out[i] = float64(v[i])
+		}
+	})
+	return out
+}
+
+// begin sets what depends on the epoch.
+func (a *alpha) begin(epoch int) { a.tau = a.run.temperature(epoch) }
+
+// center returns the weights of the operations that the search stands at: the edge probabilities, or a sample of them. The
+// noise that made a one-hot sample is kept for the gradient.
 func (a *alpha) center(rng *rand.Rand) space.Probabilities {
+	if a.run.direct() {
+		return a.at(a.theta()).sample(rng).weights()
+	}
 	t := a.table()
-	if a.run.Alpha.Relaxation != Gumbel {
+	if a.run.relaxation() != Gumbel {
 		return space.Softmax(t)
 	}
 	i := 0
@@ -155,33 +198,54 @@ func (a *alpha) center(rng *rand.Rand) space.Probabilities {
 	return a.run.space.OneHot(space.Probabilities(t).Argmax())
 }
 
+// batches are what a step of alpha looks at.
+type batches struct {
+	valid *dataset.Batch
+	// train is the batch of the weights' next step, and rate its learning rate; only the second order needs them.
+	train *dataset.Batch
+	rate  float64
+}
+
+// evaluate returns the loss of the batch in the buffers at the given weights of the operations, and its gradient by them.
+func (a *alpha) evaluate(ctx context.Context, weights space.Probabilities) (loss, correct float64, gradient [][]float64, err error) {
+	a.passes++
+	fillProbabilities(a.probabilities, weights)
+	if err := a.arch.Run(ctx); err != nil {
+		return 0, 0, nil, fmt.Errorf("differentiating by the architecture: %w", err)
+	}
+	loss = float64(a.archLoss[0])
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return 0, 0, nil, fmt.Errorf("differentiating by the architecture: the validation loss became %v; lower weights.learning_rate (now %v)", loss, a.run.Weights.LearningRate)
+	}
+	return loss, float64(a.archCorrect[0]), unflatten(a.byProb, len(a.run.space.Operations)), nil
+}
+
 // move makes one step of alpha on a validation batch: it differentiates the loss at every neighbor of the center, draws
 // the gradients back to the center, weighs them as the aggregator says and lets Adam follow. The permutations and the
 // distances are constants of the step: neighbors are drawn anew for each, and a weight that falls with distance is not an
 // incentive to change the distance. It returns the aggregated loss, and loss and hits of the first neighbor, which is the
 // center when that is included.
-func (a *alpha) move(ctx context.Context, b *dataset.Batch, rng *rand.Rand) (aggregated, loss, correct float64, err error) {
-	copy(a.images, b.X)
-	copy(a.labels, b.Y)
+func (a *alpha) move(ctx context.Context, b batches, rng *rand.Rand) (aggregated, loss, correct float64, err error) {
+	copy(a.images, b.valid.X)
+	copy(a.labels, b.valid.Y)
+	if a.run.direct() {
+		return a.moveAlong(ctx, b, rng)
+	}
 	center := a.center(rng)
 	neighbors := neighborhood.DrawRelaxedIn(a.run.space, center, a.run.Neighborhood, rng)
 	scores := make([]float64, len(neighbors))
 	distances := make([]float64, len(neighbors))
 	gradients := make([][][]float64, len(neighbors))
 	for i, nb := range neighbors {
-		fillProbabilities(a.probabilities, nb.Apply(center))
-		if err := a.arch.Run(ctx); err != nil {
-			return 0, 0, 0, fmt.Errorf("differentiating by the architecture: %w", err)
-		}
-		l := float64(a.archLoss[0])
-		if math.IsNaN(l) || math.IsInf(l, 0) {
-			return 0, 0, 0, fmt.Errorf("differentiating by the architecture: the validation loss became %v; lower weights.learning_rate (now %v)", l, a.run.Weights.LearningRate)
+		l, hits, g, err := a.evaluate(ctx, nb.Apply(center))
+		if err != nil {
+			return 0, 0, 0, err
 		}
 		if i == 0 {
-			loss, correct = l, float64(a.archCorrect[0])
+			loss, correct = l, hits
 		}
 		scores[i], distances[i] = -l, nb.Distance(center)
-		gradients[i] = nb.Pullback(unflatten(a.byProb, len(a.run.space.Operations)))
+		gradients[i] = nb.Pullback(g)
 	}
 	weights := a.aggregator.Gradient(scores, distances)
 	clear(a.gradient)
@@ -195,17 +259,56 @@ func (a *alpha) move(ctx context.Context, b *dataset.Batch, rng *rand.Rand) (agg
 			}
 		}
 	}
-	a.steps++
-	a.passes += len(neighbors)
-	a.count[0] = float32(a.steps)
 	a.temperature[0] = 1
-	if a.run.Alpha.Relaxation == Gumbel {
-		a.temperature[0] = float32(a.run.Alpha.Temperature)
+	if a.run.relaxation() == Gumbel {
+		a.temperature[0] = float32(a.tau)
 	}
+	return -a.aggregator.Aggregate(scores, distances), loss, correct, a.follow(ctx)
+}
+
+// follow makes the step of Adam that the gradient in its buffer asks for.
+func (a *alpha) follow(ctx context.Context) error {
+	a.steps++
+	a.count[0] = float32(a.steps)
 	if err := a.update.Run(ctx); err != nil {
-		return 0, 0, 0, fmt.Errorf("moving alpha: %w", err)
+		return fmt.Errorf("moving alpha: %w", err)
 	}
-	return -a.aggregator.Aggregate(scores, distances), loss, correct, nil
+	return nil
+}
+
+// moveAlong is move for the algorithms whose gradient is more than that of the loss through a softmax.
+func (a *alpha) moveAlong(ctx context.Context, b batches, rng *rand.Rand) (aggregated, loss, correct float64, err error) {
+	theta := a.theta()
+	center := a.at(theta).sample(rng)
+	near := a.around(center, rng)
+	validation := func(w space.Probabilities) (float64, float64, [][]float64, error) { return a.evaluate(ctx, w) }
+	var out *evaluated
+	switch {
+	case a.second != nil:
+		out, err = a.second.evaluate(ctx, a, b, center, near)
+	case a.run.Algorithm == A2M:
+		rho, epsilon := a.run.sharpness()
+		out, err = sharp(theta, rho, epsilon, func(theta []float64) (*evaluated, error) { return a.aggregate(a.at(theta), near, validation) })
+	default:
+		out, err = a.aggregate(center, near, validation)
+	}
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if a.run.Alpha.Anchor > 0 {
+		i := 0
+		for e, c := range center.concentrations {
+			_, g := anchorGradient(c)
+			for o := range g {
+				out.gradient[i] += a.run.Alpha.Anchor * g[o] * center.slopes[e][o]
+				i++
+			}
+		}
+	}
+	for i, v := range out.gradient {
+		a.gradient[i] = float32(v)
+	}
+	return out.aggregated, out.loss, out.correct, a.follow(ctx)
 }
 
 func unflatten(v []float32, columns int) [][]float64 {

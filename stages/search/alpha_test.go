@@ -178,7 +178,7 @@ func (b *bench) gradientEqualsFiniteDifferences(t *testing.T) {
 					b.set(t, values)
 					at := func(alpha []float32) space.Probabilities { return space.Softmax(unflatten(alpha, 5)) }
 					center := at(values)
-					aggregated, first, _, err := b.alpha.move(t.Context(), b.batch, rand.New(rand.NewPCG(9, 9)))
+					aggregated, first, _, err := b.alpha.move(t.Context(), batches{valid: b.batch}, rand.New(rand.NewPCG(9, 9)))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -317,7 +317,7 @@ func (b *bench) atRadiusZeroTheGradientIsThePlainOne(t *testing.T) {
 			})
 			b.set(t, values)
 			rng := rand.New(rand.NewPCG(1, 1))
-			aggregated, loss, _, err := b.alpha.move(t.Context(), b.batch, rng)
+			aggregated, loss, _, err := b.alpha.move(t.Context(), batches{valid: b.batch}, rng)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -338,13 +338,14 @@ func (b *bench) gumbelGradientGoesStraightThrough(t *testing.T) {
 	before := b.Alpha
 	defer func() { b.Alpha = before }()
 	b.Alpha.Relaxation, b.Alpha.Temperature = Gumbel, 0.5
+	b.alpha.begin(0)
 	b.neighborhood(t, func(st *neighborhood.Settings) { st.Radius = 0 })
 	rng := rand.New(rand.NewPCG(8, 8))
 	values := spread(rng)
 	drawn := map[string]bool{}
 	for range 4 {
 		b.set(t, values)
-		if _, _, _, err := b.alpha.move(t.Context(), b.batch, rng); err != nil {
+		if _, _, _, err := b.alpha.move(t.Context(), batches{valid: b.batch}, rng); err != nil {
 			t.Fatal(err)
 		}
 		got, noise := b.gradient(), append([]float32(nil), b.alpha.noise...)
@@ -391,7 +392,7 @@ func (b *bench) alphaMovesDownhill(t *testing.T) {
 	b.neighborhood(t, func(st *neighborhood.Settings) { st.Samples = 3 })
 	values := spread(rand.New(rand.NewPCG(3, 1)))
 	b.set(t, values)
-	if _, _, _, err := b.alpha.move(t.Context(), b.batch, rand.New(rand.NewPCG(1, 2))); err != nil {
+	if _, _, _, err := b.alpha.move(t.Context(), batches{valid: b.batch}, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
 	}
 	gradient := b.gradient()
@@ -418,7 +419,7 @@ func (b *bench) divergedWeightsAreAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := b.alpha.table()
-	_, _, _, err := b.alpha.move(context.Background(), b.batch, rand.New(rand.NewPCG(1, 2)))
+	_, _, _, err := b.alpha.move(context.Background(), batches{valid: b.batch}, rand.New(rand.NewPCG(1, 2)))
 	if err == nil || !strings.Contains(err.Error(), "weights.learning_rate") {
 		t.Error(err)
 	}

@@ -70,10 +70,10 @@ func (s *Settings) sampling() sampling.Settings {
 // validateBudget reports what is wrong with the settings of a search that spends a budget.
 func (s *Settings) validateBudget(check func(ok bool, path, format string, args ...any)) error {
 	switch {
-	case !slices.Contains(append(sampling.Algorithms(), DARTS), s.Algorithm):
+	case !slices.Contains(append(sampling.Algorithms(), GradientAlgorithms()...), s.Algorithm):
 		return nil // reported already
-	case s.Algorithm == DARTS:
-		check(false, "budget", "%s follows gradients and spends no budget of evaluations; remove it, or use random, evolution, local or halving", DARTS)
+	case s.gradient():
+		check(false, "budget", "%s follows gradients and spends no budget of evaluations; remove it, or use random, evolution, local or halving", s.Algorithm)
 		return nil
 	}
 	check(s.Weights.At == AtPath, "weights.at", "a search by sampling has no center to train the weights at; use %q", AtPath)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/plateau-nas/plateau/stages/result"
-	"github.com/plateau-nas/plateau/stages/space"
 )
 
 // darts moves alpha and the shared weights in turn (Liu, Simonyan, Yang, ICLR 2019, first order; on the neighborhood's
@@ -21,13 +20,13 @@ func (r *run) darts(ctx context.Context) (*result.Architecture, error) {
 	}
 	r.job.Metric("alpha_steps", float64(a.steps))
 	r.job.Metric("alpha_passes", float64(a.passes))
-	p := space.Softmax(a.table())
-	scored, err := r.score(ctx, r.space.MostProbable(p, r.Finalists))
+	p := a.at(a.theta())
+	scored, err := r.score(ctx, r.space.MostProbable(p.weights(), r.Finalists))
 	if err != nil {
 		return nil, err
 	}
 	out := r.found(scored, r.name())
-	out.Alpha, out.Probabilities = a.table(), p
+	out.Alpha, out.Probabilities, out.EdgeWeights = a.table(), p.probabilities, p.edges
 	if skips, edges := r.space.CountOperation(scored[0].Center, "skip_connect"), len(r.space.Chosen(scored[0].Center)); skips*2 > edges {
 		r.job.Warn("the search has gone to skip connections on %d of %d edges, a known collapse of differentiable search; compare with the neighborhood ranking", skips, edges)
 	}

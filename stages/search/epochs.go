@@ -80,7 +80,13 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 		return err
 	}
 	began := time.Now()
+	if a != nil && a.second != nil {
+		a.second.momentum = t.momentum
+	}
 	for epoch := done; epoch < r.Epochs; epoch++ {
+		if r.collapsed(epoch) {
+			break
+		}
 		if err := r.epoch(ctx, epoch, t, a, training, validation, began, done); err != nil {
 			return err
 		}
@@ -94,7 +100,10 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
 	moveWeights := epoch < r.weightEpochs()
 	moveAlpha := a != nil && epoch >= r.Alpha.Start
-	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN()}
+	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN(), Eigenvalue: math.NaN()}
+	if a != nil {
+		a.begin(epoch)
+	}
 	switch {
 	case epoch < r.Weights.WarmUp:
 		row.Phase = "warm-up"
@@ -124,7 +133,11 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 					return err
 				}
 			}
-			_, loss, hits, err := a.move(ctx, vb, rng)
+			step := batches{valid: vb}
+			if moveWeights {
+				step.train, step.rate = b, t.schedule(epoch*training.Batches()+i)
+			}
+			_, loss, hits, err := a.move(ctx, step, rng)
 			if err != nil {
 				return err
 			}
@@ -151,8 +164,9 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 	row.TrainLoss, row.TrainAccuracy = train.values()
 	row.ValidLoss, row.ValidAccuracy = valid.values()
 	if a != nil {
-		p := space.Softmax(a.table())
-		row.AlphaEntropy, row.Architecture = p.Entropy(), r.space.Format(r.space.Derive(p))
+		if err := r.trace(ctx, a, &row, moveAlpha, validation); err != nil {
+			return err
+		}
 	}
 	if valid.batches == 0 {
 		if err := r.probe(ctx, &row); err != nil {

@@ -12,11 +12,9 @@ import (
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 )
 
-// The search algorithms.
-const (
-	DARTS  = "darts"  // gradient-based, first order (Liu, Simonyan, Yang, ICLR 2019)
-	Random = "random" // random search on shared weights
-)
+// Random is random search on shared weights. The algorithms that follow gradients are in gradient.go, the others by sampling in
+// package sampling.
+const Random = "random"
 
 // What the shared weights are trained at.
 const (
@@ -25,18 +23,12 @@ const (
 	AtPath     = "path"     // one architecture drawn uniformly for every step
 )
 
-// How alpha becomes the architecture whose loss is differentiated.
-const (
-	Softmax = "softmax" // the edge probabilities themselves: every operation takes part
-	Gumbel  = "gumbel"  // one operation an edge by straight-through Gumbel-softmax samples (as in GDAS, Dong and Yang, CVPR 2019)
-)
-
 // Settings are the settings of the stage kind "search".
 type Settings struct {
-	Algorithm    string                `yaml:"algorithm" enum:"darts,random,evolution,local,halving" doc:"darts (gradient-based), or by sampling with the trained weights: random, evolution (regularized), local (hill climbing with restarts) or halving (on ever more images)."`
+	Algorithm    string                `yaml:"algorithm" enum:"darts,pc_darts,gdas,drnas,a2m,random,evolution,local,halving" doc:"By gradients: darts, pc_darts (on a supernet with partial_channels), gdas, drnas or a2m; or by sampling with the trained weights: random, evolution (regularized), local (hill climbing with restarts) or halving (on ever more images)."`
 	Epochs       int                   `yaml:"epochs" doc:"Epochs of the search."`
 	Weights      WeightSettings        `yaml:"weights" doc:"How the shared weights are trained."`
-	Alpha        AlphaSettings         `yaml:"alpha" doc:"How darts moves the architecture parameters; random does not use them."`
+	Alpha        AlphaSettings         `yaml:"alpha" doc:"How searches by gradients move the architecture parameters; the others do not use them."`
 	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood that scores and gradients are aggregated over; radius 0 is the plain search."`
 	Candidates   int                   `yaml:"candidates" doc:"Architectures that random draws and scores."`
 	Finalists    int                   `yaml:"finalists" doc:"Architectures handed on, best first."`
@@ -54,18 +46,6 @@ type WeightSettings struct {
 	LearningRateMin float64 `yaml:"learning_rate_min" doc:"Learning rate at the end."`
 }
 
-// AlphaSettings say how the architecture parameters are moved.
-type AlphaSettings struct {
-	Start        int     `yaml:"start" doc:"Epochs of training the weights before the first step of alpha."`
-	LearningRate float64 `yaml:"learning_rate" doc:"Learning rate of Adam."`
-	Beta1        float64 `yaml:"beta1" doc:"Decay of Adam's first moment."`
-	Beta2        float64 `yaml:"beta2" doc:"Decay of Adam's second moment."`
-	WeightDecay  float64 `yaml:"weight_decay" doc:"Weight decay (L2) of alpha."`
-	Relaxation   string  `yaml:"relaxation" enum:"softmax,gumbel" doc:"softmax (every operation takes part) or gumbel (one sampled operation an edge, straight-through gradient)."`
-	Temperature  float64 `yaml:"temperature" doc:"Temperature of the Gumbel-softmax."`
-	Init         float64 `yaml:"init" doc:"Standard deviation of the first values of alpha."`
-}
-
 // DefaultSettings returns random search on the neighborhoods of single-path shared weights.
 func DefaultSettings() Settings {
 	n := neighborhood.DefaultSettings()
@@ -73,7 +53,7 @@ func DefaultSettings() Settings {
 		Algorithm:    Random,
 		Epochs:       50,
 		Weights:      WeightSettings{At: AtPath, LearningRate: 0.025, LearningRateMin: 0.001},
-		Alpha:        AlphaSettings{LearningRate: 3e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 1e-3, Relaxation: Softmax, Temperature: 1, Init: 1e-3},
+		Alpha:        AlphaSettings{LearningRate: 3e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 1e-3, Order: 1, Relaxation: Auto, Init: 1e-3},
 		Neighborhood: n,
 		Candidates:   100,
 		Finalists:    5,
@@ -98,9 +78,9 @@ func (s *Settings) Validate() error {
 		}
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
-	oneOf("algorithm", s.Algorithm, DARTS, Random, sampling.Evolution, sampling.Local, sampling.Halving)
+	oneOf("algorithm", s.Algorithm, append(GradientAlgorithms(), Random, sampling.Evolution, sampling.Local, sampling.Halving)...)
 	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath)
-	oneOf("alpha.relaxation", s.Alpha.Relaxation, Softmax, Gumbel)
+	oneOf("alpha.relaxation", s.Alpha.Relaxation, Auto, Softmax, Gumbel, Dirichlet)
 	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)
 	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
 	check(s.ScoreImages >= 0, "score_images", "%d images; give a number of images, or 0 for all", s.ScoreImages)
@@ -117,17 +97,8 @@ func (s *Settings) Validate() error {
 		check(s.Weights.Epochs <= 0 || s.Weights.Epochs >= s.Epochs, "weights.epochs", "%d leaves random search nothing to do in the later of the %d epochs; use 0, or fewer epochs", s.Weights.Epochs, s.Epochs)
 		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
-	case s.Algorithm == DARTS:
-		check(s.Alpha.Start < 0 || s.Alpha.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", s.Alpha.Start, s.Weights.WarmUp)
-		check(s.Alpha.Start >= 0 && s.Alpha.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", s.Alpha.Start, s.Epochs)
-		check(s.Alpha.Start <= s.weightEpochs() || s.Alpha.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", s.Alpha.Start, s.Weights.Epochs)
-		check(positive(s.Alpha.LearningRate), "alpha.learning_rate", "%v is not a number above 0", s.Alpha.LearningRate)
-		check(s.Alpha.Beta1 >= 0 && s.Alpha.Beta1 < 1, "alpha.beta1", "%v is not in [0, 1)", s.Alpha.Beta1)
-		check(s.Alpha.Beta2 >= 0 && s.Alpha.Beta2 < 1, "alpha.beta2", "%v is not in [0, 1)", s.Alpha.Beta2)
-		check(s.Alpha.WeightDecay >= 0 && !math.IsInf(s.Alpha.WeightDecay, 0), "alpha.weight_decay", "%v is not a number of at least 0", s.Alpha.WeightDecay)
-		check(positive(s.Alpha.Temperature), "alpha.temperature", "%v is not a number above 0", s.Alpha.Temperature)
-		check(s.Alpha.Init >= 0 && !math.IsInf(s.Alpha.Init, 0), "alpha.init", "%v is not a number of at least 0", s.Alpha.Init)
-		check(s.Weights.At != AtNeighbor || s.Neighborhood.Radius > 0, "weights.at", "at radius 0 there is no neighbor to train the weights at; use %q", AtCenter)
+	case s.gradient():
+		s.validateGradient(check, positive)
 	}
 	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
 	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)
@@ -148,10 +119,8 @@ func (s *Settings) name() string {
 	switch {
 	case s.budgeted():
 		return s.sampling().Name()
-	case s.Algorithm == DARTS && s.Neighborhood.Radius > 0:
-		return "na_darts"
-	case s.Algorithm == DARTS:
-		return "darts"
+	case s.gradient():
+		return s.gradientName()
 	case s.Neighborhood.Radius > 0:
 		return "na_rs"
 	}

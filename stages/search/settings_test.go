@@ -76,7 +76,7 @@ func TestEveryMistakeIsReportedWithItsPath(t *testing.T) {
 	number("alpha.beta1", func(s *Settings) *float64 { return &s.Alpha.Beta1 }, -0.1, 1, nan)
 	number("alpha.beta2", func(s *Settings) *float64 { return &s.Alpha.Beta2 }, -0.1, 1, nan)
 	number("alpha.weight_decay", func(s *Settings) *float64 { return &s.Alpha.WeightDecay }, -1e-9, nan, inf)
-	number("alpha.temperature", func(s *Settings) *float64 { return &s.Alpha.Temperature }, 0, nan, inf)
+	number("alpha.temperature", func(s *Settings) *float64 { s.Alpha.Relaxation = Gumbel; return &s.Alpha.Temperature }, -1, nan, inf)
 	number("alpha.init", func(s *Settings) *float64 { return &s.Alpha.Init }, -1, nan, inf)
 	add("weights.at", func(s *Settings) { s.Weights.At, s.Neighborhood.Radius = AtNeighbor, 0 })
 	add("augment.crop", func(s *Settings) { s.Augment.Crop = -1 })
@@ -135,9 +135,9 @@ func TestNamesThatAreWrongComeWithThoseThatAreRight(t *testing.T) {
 		change func(*Settings)
 		want   []string
 	}{
-		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "random", "evolution", "local", "halving"}},
+		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "pc_darts", "gdas", "drnas", "a2m", "random", "evolution", "local", "halving"}},
 		"weights.at":       {func(s *Settings) { s.Weights.At = "centre" }, []string{"center", "neighbor", "path"}},
-		"alpha.relaxation": {func(s *Settings) { s.Alpha.Relaxation = "soft" }, []string{"softmax", "gumbel"}},
+		"alpha.relaxation": {func(s *Settings) { s.Alpha.Relaxation = "soft" }, []string{"auto", "softmax", "gumbel", "dirichlet"}},
 	} {
 		s := valid()
 		c.change(&s)

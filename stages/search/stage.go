@@ -27,7 +27,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "search",
-		Version: 1,
+		Version: 2,
 		Doc:     "Trains the shared weights of a supernet and searches it for architectures.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "Weights are trained on its training split, architectures compared on its validation split."},
@@ -39,7 +39,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 		},
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists."},
-			{Name: "history", Type: "search-history", File: "history.csv", Doc: "Losses, accuracies, alpha entropy and current architecture of each epoch."},
+			{Name: "history", Type: "search-history", File: "history.csv", Doc: "Losses, accuracies, alpha entropy, skip connections, largest Hessian eigenvalue and current architecture of each epoch."},
 			{Name: "weights", Type: "shared-weights", File: "weights.safetensors", Doc: "The shared weights."},
 			{Name: "scores", Type: "scores", File: "scores.json", Doc: "Every architecture that was scored, with its score."},
 		},
@@ -62,6 +62,7 @@ type run struct {
 	rt       *runtime.Runtime
 	data     *dataset.Dataset
 	space    *space.Space
+	macro    supernet.Macro
 	index    *params.Index
 	weights  *runtime.State
 	history  []result.SearchEpoch
@@ -86,7 +87,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	}
 	var found *result.Architecture
 	switch {
-	case s.Algorithm == DARTS:
+	case s.gradient():
 		found, err = r.darts(ctx)
 	case s.budgeted():
 		found, err = r.budget(ctx)
@@ -126,9 +127,12 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("loading the supernet: %w", err)
 	}
-	var macro supernet.Macro
-	if r.space, macro, err = supernet.Of(model); err != nil {
+	if r.space, r.macro, err = supernet.Of(model); err != nil {
 		return err
+	}
+	macro := r.macro
+	if r.edgeWeights() && macro.Partial <= 1 {
+		return &pipeline.SettingError{Path: "algorithm", Err: fmt.Errorf("%s is for supernets that give their operations a part of the channels; set partial_channels: 4 in the supernet stage", PCDARTS)}
 	}
 	if r.data, err = r.data.Reduce(macro.Image[1], macro.Image[2]); err != nil {
 		return err

@@ -87,7 +87,7 @@ func (t *trainer) batch() int {
 // relaxedWeights reports whether the weights are trained on the relaxed supernet after the warm-up: at the center
 // or a neighbor of it, when the center itself is relaxed.
 func (r *run) relaxedWeights() bool {
-	return r.Algorithm == DARTS && r.Weights.At != AtPath && r.Alpha.Relaxation == Softmax
+	return r.gradient() && r.Weights.At != AtPath && r.relaxation() != Gumbel
 }
 
 // train makes one step on a batch of an epoch. center is what the search stands at now; it is not looked at for AtPath.
@@ -110,7 +110,7 @@ func (t *trainer) train(ctx context.Context, b *dataset.Batch, epoch, step int, 
 func (t *trainer) set(epoch int, center space.Probabilities, rng *rand.Rand) *weightStep {
 	r := t.run
 	if epoch < r.Weights.WarmUp {
-		fillProbabilities(t.relaxed.probabilities, uniform(r.space))
+		fillProbabilities(t.relaxed.probabilities, uniform(r.space, r.edgeWeights()))
 		return t.relaxed
 	}
 	if r.Weights.At == AtPath {
@@ -131,13 +131,24 @@ func (t *trainer) set(epoch int, center space.Probabilities, rng *rand.Rand) *we
 	return t.relaxed
 }
 
-// uniform weighs every operation equally.
-func uniform(s *space.Space) space.Probabilities {
+// uniform weighs every operation equally and, with edge weights, every edge into a node.
+func uniform(s *space.Space, edges bool) space.Probabilities {
 	table := make([][]float64, len(s.Edges))
 	for e := range table {
 		table[e] = make([]float64, len(s.Operations))
 	}
-	return space.Softmax(table)
+	p := space.Softmax(table)
+	if !edges {
+		return p
+	}
+	for _, node := range intoNodes(s) {
+		for _, e := range node {
+			for o := range p[e] {
+				p[e][o] /= float64(len(node))
+			}
+		}
+	}
+	return p
 }
 
 func fillChoices(dst []int64, a space.Architecture) {

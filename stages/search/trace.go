@@ -1,0 +1,61 @@
+package search
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+const skipConnect = "skip_connect"
+
+// trace notes where alpha stands after an epoch. The largest eigenvalue is always measured on the same batch, so that
+// epochs compare.
+func (r *run) trace(ctx context.Context, a *alpha, row *result.SearchEpoch, moved bool, validation *dataset.Loader) error {
+	p := a.at(a.theta())
+	derived := r.space.Derive(p.weights())
+	row.AlphaEntropy, row.Architecture, row.Skips = p.probabilities.Entropy(), r.space.Format(derived), r.skips(derived)
+	if !moved || r.Alpha.Hessian == 0 {
+		return nil
+	}
+	for b, err := range validation.Epoch(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		row.Eigenvalue, err = a.curvature(ctx, b, seed.New(r.job.Seed, "hessian", strconv.Itoa(row.Epoch)))
+		return err
+	}
+	return nil
+}
+
+// skips counts the skip connections of an architecture, in the first kind of cell where there are several: the normal one.
+func (r *run) skips(arch space.Architecture) int {
+	skip, ok := r.space.Operation(skipConnect)
+	if !ok {
+		return 0
+	}
+	n := 0
+	for _, op := range arch[:r.space.CellEdges()] {
+		if op == skip {
+			n++
+		}
+	}
+	return n
+}
+
+// collapsed reports whether the search ends with the epochs so far, because alpha has gone to skip connections (DARTS+; Liang et
+// al., arXiv 1909.06035).
+func (r *run) collapsed(epochs int) bool {
+	if !r.gradient() || r.Alpha.StopSkips == 0 || epochs <= r.Alpha.Start || epochs > len(r.history) {
+		return false
+	}
+	n := r.history[epochs-1].Skips
+	if n < r.Alpha.StopSkips {
+		return false
+	}
+	r.job.Info("stopped after epoch %d of %d: %d skip connections, and alpha.stop_skips is %d", epochs, r.Epochs, n, r.Alpha.StopSkips)
+	return true
+}
