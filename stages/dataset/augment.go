@@ -31,7 +31,7 @@ func (a Augment) Validate(prefix string) error {
 	check(a.Crop >= 0, "crop", "%d pixels; give a number of at least 0", a.Crop)
 	check(a.Cutout >= 0, "cutout", "%d pixels; give a number of at least 0", a.Cutout)
 	check(a.ResizedCrop >= 0 && a.ResizedCrop <= 1, "resized_crop", "%v is not a share of the area, from 0 to 1", a.ResizedCrop)
-	check(a.ResizedCrop == 0 || a.Crop == 0, "crop", "an image is cut once: give crop or resized_crop")
+	check(!(a.ResizedCrop > 0 && a.ResizedCrop <= 1 && a.Crop > 0), "crop", "an image is cut once: set crop to 0 where resized_crop is given")
 	for _, j := range []struct {
 		name  string
 		value float64

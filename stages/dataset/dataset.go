@@ -15,14 +15,18 @@ type Dataset struct {
 	// scaled to 0..1. They normalize every split, and stay the same when training and validation split are joined.
 	Mean, Std []float32
 	// Train is what weights learn from, Valid is what a search compares architectures on (it may be empty), Test
-	// is for the final measurement alone.
+	// is for the final measurement alone. The images of Test are as networks take them; those of Train and Valid may be
+	// larger squares, for Augment.ResizedCrop to cut parts out of.
 	Train, Valid, Test *Images
 }
 
-// TrainValid returns a copy of the training and the validation split as one: what the winner of a search learns
-// from. Normalize it with the same Mean and Std.
+// TrainValid returns the training and the validation split as one: what the winner of a search learns from. Normalize it
+// with the same Mean and Std. Without a validation split it shares the pixels of the training split.
 func (d *Dataset) TrainValid() *Images {
 	out := *d.Train
+	if d.Valid.Count == 0 {
+		return &out
+	}
 	out.Count += d.Valid.Count
 	out.Pixels = slices.Concat(d.Train.Pixels, d.Valid.Pixels)
 	out.Labels = slices.Concat(d.Train.Labels, d.Valid.Labels)
@@ -30,7 +34,7 @@ func (d *Dataset) TrainValid() *Images {
 }
 
 // Check returns an error unless the dataset is whole: two classes or more with names of their own, a training and
-// a test split with at least one image each, splits of one image size, labels within range, and finite statistics.
+// a test split with at least one image each, splits of one image size (the square images of the test may be smaller), labels within range, and finite statistics.
 func (d *Dataset) Check() error {
 	if err := checkClasses(d.Classes); err != nil {
 		return err
@@ -43,6 +47,10 @@ func (d *Dataset) Check() error {
 			return fmt.Errorf("%s split: no images", s.name)
 		}
 		a, b := s.images, d.Train
+		// Training images may be kept larger, to cut parts out of them.
+		if a == d.Test && a.Channels == b.Channels && a.Height == a.Width && b.Height == b.Width && a.Height < b.Height {
+			continue
+		}
 		if a.Channels != b.Channels || a.Height != b.Height || a.Width != b.Width {
 			return fmt.Errorf("%s split: images of %dx%dx%d, want %dx%dx%d as in the train split",
 				s.name, a.Channels, a.Height, a.Width, b.Channels, b.Height, b.Width)

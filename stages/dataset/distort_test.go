@@ -227,7 +227,7 @@ func TestAugmentRejects(t *testing.T) {
 		"augment.crop: -1 pixels":                                     {Crop: -1},
 		"augment.cutout: -2 pixels":                                   {Cutout: -2},
 		"augment.resized_crop: 1.5 is not a share":                    {ResizedCrop: 1.5},
-		"augment.crop: an image is cut once: give crop or resized":    {ResizedCrop: 0.1, Crop: 4},
+		"augment.crop: an image is cut once: set crop to 0 where":     {ResizedCrop: 0.1, Crop: 4},
 		"augment.jitter.contrast: -1 is not a number of at least 0":   {Jitter: Jitter{Contrast: -1}},
 		"augment.jitter.hue: 0.6 is not a number of 0 to 0.5":         {Jitter: Jitter{Hue: 0.6}},
 		"augment.jitter.brightness: NaN is not a number of at least":  {Jitter: Jitter{Brightness: math.NaN()}},

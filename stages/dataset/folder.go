@@ -20,8 +20,8 @@ import (
 
 // The folders of a data set that comes with a test split of its own.
 const (
-	trainFolder = "train"
-	testFolder  = "test"
+	trainFolder       = "train"
+	defaultTestFolder = "test"
 )
 
 // imageFolder is what a folder of images holds: one folder a class, or the two folders train and test with one folder a
@@ -32,6 +32,7 @@ type imageFolder struct {
 	// train holds the images that have no place in a split yet, or those of the folder train when there is a test.
 	train, test []imageFile
 	hasTest     bool
+	testFolder  string   // the name of the folder that holds the test
 	skipped     []string // what is neither a folder nor an image, by path
 }
 
@@ -43,8 +44,8 @@ type imageFile struct {
 
 // listFolder looks at names alone: it opens no image. Classes and images are sorted by name, byte by byte, so the
 // order does not depend on the file system.
-func listFolder(ctx context.Context, root string) (*imageFolder, error) {
-	f := &imageFolder{path: root}
+func listFolder(ctx context.Context, root, testFolder string) (*imageFolder, error) {
+	f := &imageFolder{path: root, testFolder: testFolder}
 	top, err := f.folders(".")
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func listFolder(ctx context.Context, root string) (*imageFolder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(f.classes, tested); err != nil {
+	if err := sameClasses(f.classes, tested, testFolder); err != nil {
 		return nil, err
 	}
 	if f.train, err = f.listClasses(ctx, trainFolder); err != nil {
@@ -83,7 +84,7 @@ func listFolder(ctx context.Context, root string) (*imageFolder, error) {
 
 // splitNames returns names of folders, in small letters, that hold a split in many published data sets.
 func splitNames() []string {
-	return []string{trainFolder, "training", testFolder, "testing", "val", "valid", "validation"}
+	return []string{trainFolder, "training", defaultTestFolder, "testing", "val", "valid", "validation"}
 }
 
 // hasSplit tells whether the folders train and test divide the images. A folder named train that holds images itself
@@ -91,7 +92,7 @@ func splitNames() []string {
 func (f *imageFolder) hasSplit(top []string) (bool, error) {
 	var splits []string
 	for _, name := range top {
-		if !slices.Contains(splitNames(), strings.ToLower(name)) {
+		if name != f.testFolder && !slices.Contains(splitNames(), strings.ToLower(name)) {
 			continue
 		}
 		entries, err := os.ReadDir(filepath.Join(f.path, name))
@@ -103,11 +104,11 @@ func (f *imageFolder) hasSplit(top []string) (bool, error) {
 		}
 	}
 	switch {
-	case slices.Contains(splits, trainFolder) && slices.Contains(splits, testFolder):
+	case slices.Contains(splits, trainFolder) && slices.Contains(splits, f.testFolder):
 		return true, nil
 	case len(splits) > 0:
 		return false, fmt.Errorf("the folder %s looks like a split, not like a class, since it holds no images itself: have the two folders %s and %s, with a folder for every class in each, "+
-			"or put the folders of the classes into %s itself and a share of the images becomes the test split", splits[0], trainFolder, testFolder, f.path)
+			"or put the folders of the classes into %s itself and a share of the images becomes the test split", splits[0], trainFolder, f.testFolder, f.path)
 	}
 	return false, nil
 }
@@ -199,7 +200,7 @@ func (f *imageFolder) isFile(name string, e fs.DirEntry) bool {
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
 
 // sameClasses returns an error unless training and test split have the same classes.
-func sameClasses(train, test []string) error {
+func sameClasses(train, test []string, testFolder string) error {
 	for _, c := range train {
 		if !slices.Contains(test, c) {
 			return fmt.Errorf("the class %q has a folder in %s and none in %s", c, trainFolder, testFolder)
@@ -244,7 +245,7 @@ func (f *imageFolder) digests(ctx context.Context) (map[string]string, error) {
 		if f.hasTest {
 			class = path.Join(trainFolder, class)
 			if i >= len(f.train) {
-				class = path.Join(testFolder, f.classes[file.label])
+				class = path.Join(f.testFolder, f.classes[file.label])
 			}
 		}
 		if hashes[class] == nil {

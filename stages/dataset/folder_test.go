@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	pixel "image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -15,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/plateau-nas/plateau/pipeline"
 )
@@ -359,11 +362,67 @@ func TestFolderFollowsLinks(t *testing.T) {
 	if err := os.Symlink(root, filepath.Join(root, "a", "loop")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := listFolder(t.Context(), root)
+	f, err := listFolder(t.Context(), root, defaultTestFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(f.classes) != 2 || len(f.train) != 18 || !slices.Equal(f.skipped, []string{"a/loop"}) {
 		t.Errorf("%d classes, %d images, skipped %q", len(f.classes), len(f.train), f.skipped)
+	}
+}
+
+// Training images may be kept larger than those of the test, which may show less of the picture and lie in a folder of
+// another name, as in ImageNet.
+func TestFolderAsImageNet(t *testing.T) {
+	root := t.TempDir()
+	for _, class := range []string{"n01440764", "n01443537"} {
+		putClass(t, 4, 10, root, "train", class)
+		// A frame of one color around another: the center shows none of it.
+		framed := plain(16, 20, pixel.NRGBA{R: 255, A: 255}).(draw.Image)
+		draw.Draw(framed, image.Rect(2, 2, 14, 18), plain(12, 16, pixel.NRGBA{B: 255, A: 255}), image.Point{}, draw.Src)
+		putImage(t, framed, root, "val", class, "1.png")
+	}
+	s := folderSettings(root)
+	s.TrainSize, s.TestFolder, s.TestCenter, s.ValidFraction = 6, "val", 0.75, 0
+	d, err := Make(t.Context(), s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Train.Count != 8 || d.Train.Height != 6 || d.Valid.Height != 6 || d.Test.Count != 2 || d.Test.Width != 4 {
+		t.Errorf("%d training images of %d pixels, %d test images of %d", d.Train.Count, d.Train.Height, d.Test.Count, d.Test.Width)
+	}
+	if got := d.Test.at(0); slices.Max(got[:16]) != 0 || slices.Min(got[32:]) != 255 {
+		t.Errorf("the test image shows its frame: %v", got)
+	}
+	if want := "the center square at 6x6 for training, 0.75 of its side at 4x4 for the test, 8 training images, 2 test images"; !strings.HasSuffix(d.Source, want) {
+		t.Errorf("source %q, want %q", d.Source, want)
+	}
+	path := filepath.Join(t.TempDir(), "dataset.safetensors")
+	if err := d.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(d, loaded); diff != "" {
+		t.Errorf("read differs from written (-want +got):\n%s", diff)
+	}
+	s.TestFolder = "test"
+	if _, err := Make(t.Context(), s, 1); err == nil || !strings.Contains(err.Error(), "looks like a split") {
+		t.Errorf("without a folder test: %v", err)
+	}
+	for want, change := range map[string]func(*Settings){
+		"train_size: 3 pixels, want 4 to 1024, or 0 for 4": func(s *Settings) { s.TrainSize = 3 },
+		"test_center: 1.5 of the side":                     func(s *Settings) { s.TestCenter = 1.5 },
+		"test_center: 0 of the side":                       func(s *Settings) { s.TestCenter = 0 },
+		`test_folder: "a/b", want the name of a folder`:    func(s *Settings) { s.TestFolder = "a/b" },
+		"train_size: only folder keeps training images":    func(s *Settings) { s.Source, s.Path = SourceShapes, "" },
+	} {
+		wrong := s
+		change(&wrong)
+		if err := wrong.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

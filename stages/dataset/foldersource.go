@@ -17,7 +17,7 @@ import (
 // readFolder reads a folder of images. Which images go where is decided by their names, so that only those that are
 // used are read. say is told what was skipped.
 func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say func(string)) error {
-	folder, err := listFolder(ctx, s.Path)
+	folder, err := listFolder(ctx, s.Path, s.testFolder())
 	if err != nil {
 		return folderError(s.Path, err)
 	}
@@ -31,12 +31,17 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		test, train = drawFiles(train, quotas, seed.New(from, "test"))
 	}
 	d.Source = fmt.Sprintf("images in one folder a class, the center square at %dx%d", s.size(), s.size())
+	if s.trainSize() != s.size() || s.TestCenter != 1 {
+		d.Source = fmt.Sprintf("images in one folder a class, the center square at %dx%d for training, %v of its side at %dx%d for the test", s.trainSize(), s.trainSize(), s.TestCenter, s.size(), s.size())
+	}
 	for _, part := range []struct {
-		name  string
-		count int
-		files []imageFile
-		to    **Images
-	}{{"training", s.TrainImages, train, &d.Train}, {"test", s.TestImages, test, &d.Test}} {
+		name   string
+		count  int
+		files  []imageFile
+		size   int
+		center float64
+		to     **Images
+	}{{"training", s.TrainImages, train, s.trainSize(), 1, &d.Train}, {"test", s.TestImages, test, s.size(), s.TestCenter, &d.Test}} {
 		files, note := part.files, ""
 		if part.count > 0 && part.count < len(files) {
 			note = fmt.Sprintf("%d of ", part.count)
@@ -47,7 +52,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		// Files come class by class. Batches that are taken in order, as architectures are scored on, need all classes.
 		files = slices.Clone(files)
 		seed.New(from, "order", part.name).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-		if *part.to, err = readPictures(ctx, s.Path, files, s.size()); err != nil {
+		if *part.to, err = readPictures(ctx, s.Path, files, part.size, part.center); err != nil {
 			return fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err)
 		}
 	}
@@ -66,8 +71,8 @@ func folderName(path string) string {
 }
 
 // folderDigests returns a digest of the images of each class.
-func folderDigests(ctx context.Context, path string) (map[string]string, error) {
-	folder, err := listFolder(ctx, path)
+func folderDigests(ctx context.Context, path, testFolder string) (map[string]string, error) {
+	folder, err := listFolder(ctx, path, testFolder)
 	if err != nil {
 		return nil, folderError(path, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -76,11 +77,12 @@ func decodePicture(content []byte) (image.Image, error) {
 	return nil, fmt.Errorf("not a %s file", formatNames())
 }
 
-// squarePicture returns the square of the short side in the center of a picture, red, green and blue, as one image.
+// squarePicture returns a square in the center of a picture, of the given share of the short side, red, green and blue, as one
+// image.
 // What is transparent lets white through. The orientation that cameras note in EXIF data is not looked at.
-func squarePicture(picture image.Image) *Images {
+func squarePicture(picture image.Image, share float64) *Images {
 	box := picture.Bounds()
-	side := min(box.Dx(), box.Dy())
+	side := max(int(math.Round(share*float64(min(box.Dx(), box.Dy())))), 1)
 	square := image.NewRGBA(image.Rect(0, 0, side, side))
 	draw.Draw(square, square.Bounds(), image.White, image.Point{}, draw.Src)
 	from := box.Min.Add(image.Pt((box.Dx()-side)/2, (box.Dy()-side)/2))
@@ -134,9 +136,10 @@ func (im *Images) enlarge(size int) *Images {
 // maxBadFiles is how many files an error names.
 const maxBadFiles = 10
 
-// readPictures reads the files, in their order, as images of size x size pixels. It looks at every file, and its error
+// readPictures reads the files, in their order, as images of size x size pixels that show the given share of the center square's
+// side. It looks at every file, and its error
 // names those that cannot be read.
-func readPictures(ctx context.Context, root string, files []imageFile, size int) (*Images, error) {
+func readPictures(ctx context.Context, root string, files []imageFile, size int, center float64) (*Images, error) {
 	out := newImages(len(files), 3, size, size)
 	errs := make([]error, len(files))
 	var group errgroup.Group
@@ -147,7 +150,7 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int)
 				return err
 			}
 			out.Labels[i] = int64(file.label)
-			errs[i] = readPicture(out.at(i), filepath.Join(root, file.name), size)
+			errs[i] = readPicture(out.at(i), filepath.Join(root, file.name), size, center)
 			return nil
 		})
 	}
@@ -166,7 +169,7 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int)
 	return out, errors.Join(bad...)
 }
 
-func readPicture(to []uint8, path string, size int) error {
+func readPicture(to []uint8, path string, size int, center float64) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -175,7 +178,7 @@ func readPicture(to []uint8, path string, size int) error {
 	if err != nil {
 		return err
 	}
-	im, err := squarePicture(picture).resize(size)
+	im, err := squarePicture(picture, center).resize(size)
 	if err != nil {
 		return err
 	}

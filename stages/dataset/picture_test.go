@@ -34,7 +34,7 @@ func TestPictureIsCroppedAndReduced(t *testing.T) {
 				want.Pixels[2*side*side+y*side+x] = uint8(10*(x0+x) + y0 + y)
 			}
 		}
-		got := squarePicture(picture)
+		got := squarePicture(picture, 1)
 		if !slices.Equal(got.Pixels, want.Pixels) {
 			t.Errorf("%dx%d: pixels %v, want %v", width, height, got.Pixels, want.Pixels)
 		}
@@ -58,7 +58,7 @@ func TestPictureIsBlendedOntoWhite(t *testing.T) {
 		{pixel.NRGBA{10, 20, 30, 0}, [3]uint8{255, 255, 255}},
 		{pixel.NRGBA{0, 0, 255, 102}, [3]uint8{153, 153, 255}}, // 102 of 255 is 0.4
 	} {
-		if got := squarePicture(plain(1, 1, c.ink)).Pixels; !slices.Equal(got, c.want[:]) {
+		if got := squarePicture(plain(1, 1, c.ink), 1).Pixels; !slices.Equal(got, c.want[:]) {
 			t.Errorf("%v became %v, want %v", c.ink, got, c.want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestReadPicture(t *testing.T) {
 		putFile(t, content, other)
 		for _, file := range []string{name, other} {
 			got := make([]uint8, 12)
-			if err := readPicture(got, file, 2); err != nil {
+			if err := readPicture(got, file, 2, 1); err != nil {
 				t.Fatal(err)
 			}
 			for i, v := range got {
@@ -147,7 +147,7 @@ func TestReadPicturesCountsBadFiles(t *testing.T) {
 		putFile(t, []byte("no picture"), root, name)
 		files = append(files, imageFile{name: name})
 	}
-	_, err := readPictures(t.Context(), root, files, 4)
+	_, err := readPictures(t.Context(), root, files, 4, 1)
 	if err == nil || !strings.Contains(err.Error(), "00.png: not a") || !strings.Contains(err.Error(), "09.png") ||
 		strings.Contains(err.Error(), "10.png") || !strings.HasSuffix(err.Error(), "and 3 more") {
 		t.Errorf("error %v", err)

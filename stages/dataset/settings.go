@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 )
@@ -34,11 +35,14 @@ const (
 // Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
 type Settings struct {
 	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10, cifar100 or idx (MNIST and its family; read from path), or folder (your own images: PNG, JPEG or GIF, in one folder a class under path)."`
-	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test with one folder a class in each."`
+	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test (test_folder) with one folder a class in each."`
 	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
 	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32, or for the images' own size with idx. Square images of idx, and the center squares of a folder's, are also enlarged."`
 	TrainImages   int            `yaml:"train_images" doc:"Images for training and validation together, drawn with equal classes; 0 for all that are read, or 5000 shapes."`
 	TestImages    int            `yaml:"test_images" doc:"Images for the test, drawn with equal classes; 0 for all that are read, or 1000 shapes."`
+	TrainSize     int            `yaml:"train_size" doc:"For folder: height and width at which training and validation images are kept, for an augmentation by resized_crop that cuts parts of size out of them; 0 for size."`
+	TestFolder    string         `yaml:"test_folder" doc:"For folder: name of the folder beside train that holds the test; val in ImageNet."`
+	TestCenter    float64        `yaml:"test_center" doc:"For folder: share of the side of the center square that test images show; 0.875 is usual for ImageNet, 224 of 256 pixels."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
@@ -46,7 +50,7 @@ type Settings struct {
 
 // DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
 func DefaultSettings() Settings {
-	return Settings{Source: SourceShapes, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -70,6 +74,9 @@ func (s *Settings) Validate() error {
 	case s.Source == SourceFolder:
 		add(s.Path == "", "path", "%s", noFolder())
 		add(s.Size < 0 || s.Size > maxFolderSize, "size", "%d pixels, want 1 to %d, or 0 for %d", s.Size, maxFolderSize, cifarSize)
+		add(s.TrainSize < 0 || s.TrainSize > maxFolderSize || s.TrainSize != 0 && s.TrainSize < s.size(), "train_size", "%d pixels, want %d to %d, or 0 for %[2]d", s.TrainSize, s.size(), maxFolderSize)
+		add(!(s.TestCenter > 0 && s.TestCenter <= 1), "test_center", "%v of the side, want above 0 and at most 1", s.TestCenter)
+		add(s.TestFolder == trainFolder || strings.ContainsAny(s.TestFolder, `/\`), "test_folder", "%q, want the name of a folder beside %s", s.TestFolder, trainFolder)
 		add(!(s.TestFraction > 0 && s.TestFraction < 1), "test_fraction", "%v of the images, want above 0 and below 1, such as %v", s.TestFraction, defaultTestFraction)
 	case s.Source == SourceIDX:
 		add(s.Path == "", "path", "%s", noIDX())
@@ -83,6 +90,7 @@ func (s *Settings) Validate() error {
 			"%d pixels, want %d to %d, or 0 for %d", s.Size, minShapesSize, maxShapesSize, cifarSize)
 	}
 	add(s.TestFraction != 0 && s.TestFraction != defaultTestFraction && s.Source != SourceFolder, "test_fraction", "only folder divides its images for a test; remove it for %s", s.Source)
+	add(s.TrainSize != 0 && s.Source != SourceFolder, "train_size", "only folder keeps training images at a size of their own; remove it for %s", s.Source)
 	add(s.CoarseLabels && s.Source != SourceCIFAR100, "coarse_labels", "only cifar100 has coarse labels; remove it for %s", s.Source)
 	add(s.TrainImages < 0, "train_images", "%d images, want 1 or more, or 0 for the source's own number", s.TrainImages)
 	add(s.TestImages < 0, "test_images", "%d images, want 1 or more, or 0 for the source's own number", s.TestImages)
@@ -117,6 +125,22 @@ func (s *Settings) size() int {
 		return cifarSize
 	}
 	return s.Size
+}
+
+// trainSize returns the side length at which training images are kept.
+func (s *Settings) trainSize() int {
+	if s.TrainSize == 0 {
+		return s.size()
+	}
+	return s.TrainSize
+}
+
+// testFolder returns the name of the folder that holds the test.
+func (s *Settings) testFolder() string {
+	if s.TestFolder == "" {
+		return defaultTestFolder
+	}
+	return s.TestFolder
 }
 
 func noPath(f cifarFormat) string {

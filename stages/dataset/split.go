@@ -20,6 +20,9 @@ func (im *Images) limit(n, classes int, rng *rand.Rand) *Images {
 // divide draws the given fraction of the images at random, of each class as far as its number allows, and returns
 // the others and the drawn ones, both in their old order.
 func (im *Images) divide(fraction float64, classes int, rng *rand.Rand) (rest, drawn *Images) {
+	if fraction == 0 {
+		return im, newImages(0, im.Channels, im.Height, im.Width) // there may be too many to copy them
+	}
 	chosen, others := im.draw(fractionQuotas(im.ClassCounts(classes), fraction), rng)
 	return im.pick(others), im.pick(chosen)
 }

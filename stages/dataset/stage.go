@@ -63,7 +63,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 	switch s.Source {
 	case SourceFolder:
-		return folderDigests(ctx, s.Path)
+		return folderDigests(ctx, s.Path, s.testFolder())
 	case SourceIDX:
 		return idxDigests(ctx, s.Path)
 	}

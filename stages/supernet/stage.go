@@ -111,7 +111,7 @@ func (s *Settings) space() (*space.Space, error) {
 
 // MacroFor returns the skeleton with the given width and depth for a dataset.
 func MacroFor(d *dataset.Dataset, channels, cells int) Macro {
-	return Macro{Channels: channels, Cells: cells, Classes: len(d.Classes), Image: [3]int{d.Train.Channels, d.Train.Height, d.Train.Width}}
+	return Macro{Channels: channels, Cells: cells, Classes: len(d.Classes), Image: [3]int{d.Test.Channels, d.Test.Height, d.Test.Width}}
 }
 
 // Run implements pipeline.Stage.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
-	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -154,8 +153,13 @@ func (r *run) count(data *dataset.Dataset) *dataset.Images {
 }
 
 func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error), data *dataset.Dataset, index, running *params.Index) (err error) {
-	r.loader, err = dataset.NewLoader(r.count(data), data.Mean, data.Std, dataset.LoaderOptions{
-		Batch: r.Training.Batch, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches"),
+	images := r.count(data)
+	size := 0
+	if images.Height != data.Test.Height { // larger, for parts to be cut out
+		size = data.Test.Height
+	}
+	r.loader, err = dataset.NewLoader(images, data.Mean, data.Std, dataset.LoaderOptions{
+		Batch: r.Training.Batch, Size: size, Shuffle: true, DropLast: true, Augment: r.Augment, Workers: rt.Threads(), Seed: seed.Derive(r.job.Seed, "batches"),
 	})
 	if err != nil {
 		return err
@@ -215,8 +219,7 @@ func (r *run) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rise := int(r.Warmup * float64(r.loader.Batches()))
-	schedule := optimizer.Warmup(rise, optimizer.Cosine(r.LearningRate, r.LearningRateMin, r.Epochs*r.loader.Batches()-rise))
+	schedule := r.schedule(r.loader.Batches())
 	began := time.Now()
 	for epoch := first; epoch < r.until; epoch++ {
 		if err := r.epoch(ctx, epoch, schedule, began, first); err != nil {

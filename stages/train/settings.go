@@ -13,25 +13,28 @@ import (
 
 // Settings are the settings of the stage kind "train".
 type Settings struct {
-	Channels        int               `yaml:"channels" doc:"Channels of the first cells."`
-	Cells           int               `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
-	Stages          int               `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
-	Stem            string            `yaml:"stem" enum:"cifar,imagenet" doc:"How a network of the darts space begins: cifar (a 3x3 convolution) or imagenet (to an eighth of the resolution)."`
-	Auxiliary       float64           `yaml:"auxiliary" doc:"Weight of the loss of an auxiliary head, in the darts space, 0.4 in its recipes; the images must be 32x32, with the stem imagenet 224x224. 0 leaves the head out."`
-	DropPath        float64           `yaml:"drop_path" doc:"Probability of drop path, in the darts space, toward which it rises from epoch to epoch; 0.2 in its recipe for CIFAR-10."`
-	Epochs          int               `yaml:"epochs" doc:"Epochs of training."`
-	LearningRate    float64           `yaml:"learning_rate" doc:"Learning rate at the start; it falls along a cosine."`
-	LearningRateMin float64           `yaml:"learning_rate_min" doc:"Learning rate at the end."`
-	Warmup          float64           `yaml:"warmup" doc:"Epochs over which the learning rate first rises from 0; may be a fraction."`
-	Training        supernet.Training `yaml:"training" doc:"The training step."`
-	Augment         dataset.Augment   `yaml:"augment" doc:"Augmentation of the training images."`
-	UseValid        bool              `yaml:"use_valid" doc:"Whether the validation images are trained on too, since the search no longer needs them."`
+	Channels          int               `yaml:"channels" doc:"Channels of the first cells."`
+	Cells             int               `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
+	Stages            int               `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
+	Stem              string            `yaml:"stem" enum:"cifar,imagenet" doc:"How a network of the darts space begins: cifar (a 3x3 convolution) or imagenet (to an eighth of the resolution)."`
+	Auxiliary         float64           `yaml:"auxiliary" doc:"Weight of the loss of an auxiliary head, in the darts space, 0.4 in its recipes; the images must be 32x32, with the stem imagenet 224x224. 0 leaves the head out."`
+	DropPath          float64           `yaml:"drop_path" doc:"Probability of drop path, in the darts space, toward which it rises from epoch to epoch; 0.2 in its recipe for CIFAR-10."`
+	Epochs            int               `yaml:"epochs" doc:"Epochs of training."`
+	LearningRate      float64           `yaml:"learning_rate" doc:"Learning rate at the start."`
+	LearningRateMin   float64           `yaml:"learning_rate_min" doc:"Learning rate at the end of a cosine schedule, and the least of an exponential one."`
+	Schedule          string            `yaml:"schedule" enum:"cosine,exponential" doc:"How the learning rate falls: cosine (along half a cosine, to learning_rate_min) or exponential (by the factor learning_rate_decay an epoch)."`
+	LearningRateDecay float64           `yaml:"learning_rate_decay" doc:"Factor of the learning rate from epoch to epoch in an exponential schedule; 0.97 in the recipe of DARTS for ImageNet."`
+	LearningRateEach  string            `yaml:"learning_rate_each" enum:"iteration,epoch" doc:"How often the learning rate changes: iteration, as in NAS-Bench-201, or epoch, as in DARTS."`
+	Warmup            float64           `yaml:"warmup" doc:"Epochs over which the learning rate first rises from 0; may be a fraction."`
+	Training          supernet.Training `yaml:"training" doc:"The training step."`
+	Augment           dataset.Augment   `yaml:"augment" doc:"Augmentation of the training images."`
+	UseValid          bool              `yaml:"use_valid" doc:"Whether the validation images are trained on too, since the search no longer needs them."`
 }
 
 // DefaultSettings returns the NAS-Bench-201 recipe (Dong and Yang, ICLR 2020) at a size for two cores.
 func DefaultSettings() Settings {
 	t := supernet.DefaultTraining()
-	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
+	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Schedule: ScheduleCosine, LearningRateDecay: 0.97, LearningRateEach: EachIteration, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -50,13 +53,18 @@ func (s *Settings) Validate() error {
 	check(s.Warmup >= 0 && s.Warmup < float64(s.Epochs), "warmup", "%v is not between 0 and less than the %d epochs", s.Warmup, s.Epochs)
 	check(s.Auxiliary >= 0 && !math.IsInf(s.Auxiliary, 0), "auxiliary", "%v is not a number of at least 0", s.Auxiliary)
 	check(s.DropPath >= 0 && s.DropPath < 1, "drop_path", "%v is not in [0, 1)", s.DropPath)
-	if stems := []string{string(supernet.StemCIFAR), string(supernet.StemImageNet)}; !slices.Contains(stems, s.Stem) {
-		errs = append(errs, pipeline.UnknownValue("stem", s.Stem, stems))
+	check(s.LearningRateDecay > 0 && s.LearningRateDecay <= 1, "learning_rate_decay", "%v is not above 0 and at most 1", s.LearningRateDecay)
+	name := func(path, value string, known ...string) {
+		if !slices.Contains(known, value) {
+			errs = append(errs, pipeline.UnknownValue(path, value, known))
+		}
 	}
+	name("schedule", s.Schedule, ScheduleCosine, ScheduleExponential)
+	name("learning_rate_each", s.LearningRateEach, EachIteration, EachEpoch)
+	name("stem", s.Stem, string(supernet.StemCIFAR), string(supernet.StemImageNet))
 	check(s.Channels >= 1, "channels", "%d channels; at least 1 is needed", s.Channels)
 	check(s.Cells >= 1, "cells", "%d cells; at least 1 is needed", s.Cells)
-	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
-	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)
+	errs = append(errs, s.Augment.Validate("augment"))
 	errs = append(errs, s.Training.Validate("training"))
 	return errors.Join(errs...)
 }

@@ -206,6 +206,21 @@ func TestLearningRateFollowsTheSchedule(t *testing.T) {
 	}{
 		{"cosine over all images", []string{"learning_rate: 0.1", "learning_rate_min: 0.01"}, 4, optimizer.Cosine(0.1, 0.01, 12)},
 		{"without the validation images", []string{"learning_rate: 0.1", "use_valid: false"}, 2, optimizer.Cosine(0.1, 0, 6)},
+		{"cosine by epochs", []string{"learning_rate: 0.1", "learning_rate_min: 0.01", "learning_rate_each: epoch"}, 4, func(step int) float64 {
+			return optimizer.Cosine(0.1, 0.01, 3)(step / 4)
+		}},
+		{"exponential by epochs", []string{"learning_rate: 0.1", "schedule: exponential", "learning_rate_decay: 0.5", "learning_rate_each: epoch"}, 4, func(step int) float64 {
+			return []float64{0.1, 0.05, 0.025}[step/4]
+		}},
+		{"exponential by iterations, down to a least rate", []string{"learning_rate: 0.16", "schedule: exponential", "learning_rate_decay: 0.0625", "learning_rate_min: 0.001"}, 4, func(step int) float64 {
+			return max(0.16*math.Pow(0.5, float64(step)), 0.001)
+		}},
+		{"by epochs after a warm-up of one", []string{"learning_rate: 0.1", "warmup: 1", "learning_rate_each: epoch"}, 4, func(step int) float64 {
+			if step < 4 {
+				return 0.1 * float64(step+1) / 4
+			}
+			return optimizer.Cosine(0.1, 0, 2)((step - 4) / 4)
+		}},
 		{"after a warm-up of one and a half epochs", []string{"learning_rate: 0.1", "warmup: 1.5"}, 4, func(step int) float64 {
 			if step < 6 {
 				return 0.1 * float64(step+1) / 6
@@ -383,6 +398,11 @@ func TestEveryMistakeIsReportedWithItsPath(t *testing.T) {
 		{"warmup", func(s *Settings) { s.Warmup = 30 }},
 		{"augment.crop", func(s *Settings) { s.Augment.Crop = -1 }},
 		{"augment.cutout", func(s *Settings) { s.Augment.Cutout = -1 }},
+		{"augment.resized_crop", func(s *Settings) { s.Augment.ResizedCrop = 2 }},
+		{"augment.jitter.hue", func(s *Settings) { s.Augment.Jitter.Hue = nan }},
+		{"schedule", func(s *Settings) { s.Schedule = "step" }},
+		{"learning_rate_decay", func(s *Settings) { s.LearningRateDecay = 0 }},
+		{"learning_rate_each", func(s *Settings) { s.LearningRateEach = "" }},
 		{"channels", func(s *Settings) { s.Channels = 0 }},
 		{"cells", func(s *Settings) { s.Cells = 0 }},
 		{"training.batch", func(s *Settings) { s.Training.Batch = 0 }},
