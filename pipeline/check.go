@@ -168,23 +168,7 @@ func (st *stageSpec) lookup(path string) *node {
 	if err != nil {
 		return nil
 	}
-	n := st.settings
-	for _, key := range keys {
-		switch key := key.(type) {
-		case string:
-			p := n.get(key)
-			if p == nil {
-				return nil
-			}
-			n = p.value
-		case int:
-			if n == nil || key >= len(n.items) {
-				return nil
-			}
-			n = n.items[key]
-		}
-	}
-	return n
+	return descend(st.settings, keys)
 }
 
 // locate returns the place of a setting: its value, else the value of the nearest enclosing setting that the document

@@ -37,7 +37,7 @@
 //	        robust: {radius: 1, aggregate: min}
 //	    settings:
 //	      epochs: ${epochs}
-//	      neighborhood: ${objective}    # any part of settings, inputs, when and seed may refer to a variable or axis
+//	      neighborhood: {<<: "${objective}", samples: 4} # "<<" merges; what stands beside it wins
 //	  train:
 //	    kind: train
 //	    matrix: search                  # the axes of that stage; the same as to write them again
@@ -58,7 +58,7 @@
 // give itself a seed: N. Variants that do not differ in seed draw the same random numbers: those of the stage without
 // matrix under the document's, or their own, seed.
 //
-// References are ${name}, ${name.key} and ${name[0]}; one that is all of a text becomes the value, whatever its type; within
+// References, in settings, inputs, when, seed, matrix, foreach and how a stage is run, are ${name}, ${name.key} and ${name[0]}; one that is all of a text becomes the value, whatever its type; within
 // a text it becomes a part of it; "$${" is a "${" that is none. When the condition under when is false the
 // stage is left out, and so is every stage that cannot do without it.
 //

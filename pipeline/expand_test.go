@@ -164,6 +164,47 @@ stages:
 	}
 }
 
+// A reference can be merged with what is beside it, and an override changes a part of what a reference stands for.
+func TestAReferenceIsMergedWithWhatIsBesideIt(t *testing.T) {
+	const document = `
+variables: {shape: {width: 3, signed: true}, more: {deep: {list: [1, 2]}}}
+stages:
+  data:
+    kind: numbers
+    foreach: {few: {count: 2, shape: {width: 2}}, many: {count: 9, scale: 4}}
+    settings: ${item}
+  other:
+    kind: numbers
+    settings:
+      <<: ${more.none}
+      shape: {<<: "${shape}", width: 7}
+`
+	b := newBench(t)
+	p := b.plan(strings.Replace(document, "      <<: ${more.none}\n", "", 1), pipeline.PlanOptions{Overrides: []string{"data.shape.signed=true", "data.count=3", "variables.more.deep.list[1]=5"}})
+	for id, want := range map[string]string{
+		"data@few": `"count":3,"file":"","pause":"0s","scale":1,"shape":{"signed":true,"width":2}`, "data@many": `"count":3,"file":"","pause":"0s","scale":4,"shape":{"signed":true,"width":1}`,
+		"other": `"shape":{"signed":true,"width":7}`,
+	} {
+		if got := string(p.Stage(id).Settings); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+	again := b.plan(p.Text, pipeline.PlanOptions{})
+	for i, s := range again.Stages {
+		if string(s.Settings) != string(p.Stages[i].Settings) {
+			t.Errorf("the plan's text gives %s\n%s", s.Settings, p.Text)
+		}
+	}
+	d, err := pipeline.Load("toy.yaml", []byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Check(t.Context(), b.registry(), []string{"variables.more.deep.list[0]=x"})
+	if err == nil || !strings.Contains(err.Error(), "none is no part of a mapping") || !strings.Contains(err.Error(), "the variable more.deep.list[0] is 1 in the document, and cannot be the text \"x\"") {
+		t.Errorf("error: %v", err)
+	}
+}
+
 func TestADocumentExtendsAnother(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{

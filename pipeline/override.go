@@ -31,6 +31,10 @@ func applyOverride(root *node, text string, f *findings) {
 	}
 	v := overrideValue(value, at)
 	first, _ := keys[0].(string)
+	if vars := root.get("variables"); len(keys) == 1 && first != "seed" && first != "name" && vars != nil && vars.value.get(first) != nil {
+		applyToDocument(root, []any{"variables", first}, v, f)
+		return
+	}
 	if len(keys) == 1 {
 		if first != "seed" && first != "name" {
 			hint := Suggest(first, "keys", []string{"seed", "name"})
@@ -91,8 +95,10 @@ func applyToDocument(root *node, keys []any, v *node, f *findings) {
 			f.add(v.at, Suggest(name, "variables", known), "the document has no variable %q", name)
 			return
 		}
-		if was := vars.value.get(name).value; !sameType(was, v) {
-			f.add(v.at, "", "the variable %s is %s in the document, and cannot be %s", name, was.describe(), v.describe())
+	}
+	if keys[0] == "variables" {
+		if was := descend(root, keys); was != nil && !sameType(was, v) {
+			f.add(v.at, "", "the variable %s is %s in the document, and cannot be %s", strings.TrimPrefix(overridePath(v.at), "variables."), was.describe(), v.describe())
 			return
 		}
 	}
@@ -107,6 +113,32 @@ func applyToDocument(root *node, keys []any, v *node, f *findings) {
 		}
 	}
 	assign(root, keys, v, f)
+}
+
+// overridePath is the part of an override before "=".
+func overridePath(at place) string {
+	path, _, _ := strings.Cut(at.override, "=")
+	return strings.TrimSpace(path)
+}
+
+// descend returns what is at the path below n, or nil.
+func descend(n *node, keys []any) *node {
+	for _, key := range keys {
+		switch key := key.(type) {
+		case string:
+			p := n.get(key)
+			if p == nil {
+				return nil
+			}
+			n = p.value
+		case int:
+			if n == nil || key >= len(n.items) {
+				return nil
+			}
+			n = n.items[key]
+		}
+	}
+	return n
 }
 
 // sameType says whether one value may stand for another: numbers for numbers, texts for texts. A value without quotes may be
@@ -129,6 +161,10 @@ func assign(n *node, keys []any, v *node, f *findings) {
 	last := len(keys) == 1
 	switch key := keys[0].(type) {
 	case string:
+		if n.kind == textNode && strings.HasPrefix(n.text, "${") { // a reference: keep what it stands for, and change a part of it
+			whole := *n
+			*n = node{kind: mapNode, at: n.at, pairs: []pair{{key: mergeKey, at: n.at, value: &whole}}}
+		}
 		if n.kind != mapNode {
 			f.add(v.at, "", "%q is a part of %s, which has none", key, n.describe())
 			return

@@ -107,6 +107,9 @@ func (s *scope) resolve(n *node, f *findings) *node {
 		c.items = items
 		return &c
 	case mapNode:
+		if p := n.get(mergeKey); p != nil && p.value.kind == textNode {
+			return s.merged(n, *p, f)
+		}
 		pairs, changed := slices.Clone(n.pairs), false
 		for i, p := range pairs {
 			pairs[i].value = s.resolve(p.value, f)
@@ -120,6 +123,22 @@ func (s *scope) resolve(n *node, f *findings) *node {
 		return &c
 	}
 	return n
+}
+
+// merged resolves a mapping with an entry "<<: ${name}": what the variable has, with what the mapping itself says merged over it
+// as an extending document is.
+func (s *scope) merged(n *node, p pair, f *findings) *node {
+	own := *n
+	own.pairs = slices.DeleteFunc(slices.Clone(n.pairs), func(q pair) bool { return q.key == mergeKey })
+	over, base := s.resolve(&own, f), s.resolve(p.value, f)
+	switch {
+	case base.at.reported:
+		return over
+	case base.kind != mapNode:
+		f.add(p.value.at, "", "<< merges mappings, but this is %s", base.describe())
+		return over
+	}
+	return merge(base, over, nil)
 }
 
 // text resolves a text. One that is a reference and nothing else becomes the value, of whatever type it is.

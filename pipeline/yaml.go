@@ -212,7 +212,12 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 	var merged []*node
 	for _, v := range values {
 		if v.Key.IsMergeKey() {
-			merged = append(merged, c.merge(v)...)
+			value := c.node(v.Value)
+			if at := astPlace(v.Key); value.kind == textNode && strings.Contains(value.text, "${") && out.get(mergeKey) == nil {
+				out.pairs = append(out.pairs, pair{key: mergeKey, at: at, value: value}) // merged when the value is known
+				continue
+			}
+			merged = append(merged, c.merge(v, value)...)
 			continue
 		}
 		key, at := v.Key.GetToken().Value, astPlace(v.Key)
@@ -243,9 +248,11 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode) *node {
 	return out
 }
 
+// mergeKey is the key whose value is merged into the mapping that it stands in.
+const mergeKey = "<<"
+
 // merge returns the mappings of a "<<" entry.
-func (c *converter) merge(v *ast.MappingValueNode) []*node {
-	value := c.node(v.Value)
+func (c *converter) merge(v *ast.MappingValueNode, value *node) []*node {
 	list := []*node{value}
 	if value.kind == listNode {
 		list = value.items
