@@ -165,8 +165,8 @@ func (s *Settings) pair(m Measure, plain, other []float64, root uint64, names []
 // verdict says what a pair shows, and when it shows nothing.
 func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 	equal := p.Seeds - p.Wins - p.Losses
-	text := fmt.Sprintf("%s gains %s over %s in the mean (better with %d of %s, worse with %d, equal with %d).",
-		p.Other, m.difference(value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
+	text := fmt.Sprintf("%s is %s %s in the mean (better with %d of %s, worse with %d, equal with %d).",
+		p.Other, m.compared(value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
 	if p.Wins+p.Losses == 0 {
 		return text + " There is no difference to test."
 	}
@@ -183,9 +183,13 @@ func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 		return fmt.Sprintf("%s The difference is significant at %v: %s.", text, s.Significance, test)
 	}
 	text = fmt.Sprintf("%s The difference is not significant at %v: %s.", text, s.Significance, test)
-	if p.PLeast > s.Significance {
-		text += fmt.Sprintf(" With %s p can not be smaller than %s, however clear the difference: %d seeds are needed to reach %v.",
-			plural(p.Seeds, "seed"), probability(p.PLeast), needed(s.Significance), s.Significance)
+	if float64(pairs)*p.PLeast > s.Significance {
+		together := ""
+		if pairs > 1 {
+			together = fmt.Sprintf(" with %d pairs", pairs)
+		}
+		text += fmt.Sprintf(" With %s p can not be smaller than %s, however clear the difference is; to reach %v%s takes %d seeds.",
+			plural(p.Seeds, "seed"), probability(p.PLeast), s.Significance, together, needed(s.Significance/float64(pairs)))
 	}
 	return text
 }

@@ -223,7 +223,7 @@ func (m Measure) said(v float64) string {
 	case v >= 10_000:
 		return fmt.Sprintf("%.0f", v)
 	}
-	return fmt.Sprintf("%.4f", v)
+	return fmt.Sprintf("%.3f", v)
 }
 
 // difference writes a difference of two numbers with its sign and unit.
@@ -237,6 +237,18 @@ func (m Measure) difference(v float64) string {
 		return fmt.Sprintf("%+.4g %s", v, m.Unit)
 	}
 	return fmt.Sprintf("%+.4g", v)
+}
+
+// compared says a gain in words that another method's name can follow.
+func (m Measure) compared(gain float64) string {
+	size := strings.TrimLeft(m.difference(gain), "+-")
+	switch {
+	case gain > 0:
+		return size + " better than"
+	case gain < 0:
+		return size + " worse than"
+	}
+	return "equal to"
 }
 
 func trim(v string) string { return strings.TrimSuffix(v, ".0") }

@@ -53,8 +53,9 @@ type methodView struct {
 }
 
 type cellView struct {
-	Mean, Spread string
-	Best         bool // the best mean of all methods
+	Mean   string
+	Spread []string // standard deviation, and interval
+	Best   bool     // the best mean of all methods
 }
 
 type chartView struct {
@@ -160,7 +161,7 @@ func (r *Result) headline() (big, label string) {
 		if p.Wins+p.Losses == 0 {
 			return big, fmt.Sprintf("%s and %s have found equals by %s with every seed", p.Other, p.Plain, m.Name)
 		}
-		return strings.Replace(big, "-", "−", 1), strings.TrimSpace(fmt.Sprintf("%s of %s that %s gains over %s in the mean of %s; %s, p = %s",
+		return strings.Replace(big, "-", "−", 1), strings.TrimSpace(fmt.Sprintf("%s of %s, %s against %s, in the mean of %s; %s, p = %s",
 			unit, m.Name, p.Other, p.Plain, plural(p.Seeds, "seed"), significance, probability(p.P)))
 	}
 	for _, m := range r.Measures {
@@ -231,7 +232,7 @@ func (r *Result) methodView(m Method) methodView {
 		s := m.Summary[measure.Name]
 		c := cellView{Mean: minus(measure.said(value(s.Mean)))}
 		if s.StdDev != nil && s.Low != nil {
-			c.Spread = minus(fmt.Sprintf("± %s; %s to %s", measure.said(*s.StdDev), measure.said(*s.Low), measure.said(*s.High)))
+			c.Spread = []string{"± " + measure.said(*s.StdDev), minus(fmt.Sprintf("%s to %s", measure.said(*s.Low), measure.said(*s.High)))}
 		}
 		if i := r.best(measure); measure.Tested && i >= 0 && value(s.Mean) == value(r.Methods[i].Summary[measure.Name].Mean) {
 			c.Best = true
@@ -259,7 +260,7 @@ func (r *Result) findingsView(m Method) findingsView {
 	return v
 }
 
-// chart shows every seed of every method by a measure.
+// chart shows every seed by a measure: the pairs, two rows each, and then the methods that are in none.
 func (r *Result) chart(m Measure) chart.Pairs {
 	name, scale := m.Name, 1.0
 	switch m.Unit {
@@ -272,18 +273,26 @@ func (r *Result) chart(m Measure) chart.Pairs {
 		name += ", " + m.Unit
 	}
 	c := chart.Pairs{Label: m.Name + " of every seed of every method", XName: name, Seeds: r.Seeds, Lower: m.Lower}
-	rows := map[string]int{}
-	for i, method := range r.Methods {
-		rows[method.Name] = i
-		row := chart.PairsMethod{Name: method.Name, Mean: scale * value(method.Summary[m.Name].Mean)}
-		for _, v := range r.values(&r.Methods[i], m.Name) {
+	paired := map[string]bool{}
+	add := func(name string, apart bool) {
+		method := r.method(name)
+		row := chart.PairsMethod{Name: name, Mean: scale * value(method.Summary[m.Name].Mean), Apart: apart}
+		for _, v := range r.values(method, m.Name) {
 			row.Values = append(row.Values, scale*v)
 		}
 		c.Methods = append(c.Methods, row)
+		paired[name] = true
 	}
 	for _, p := range r.Pairs {
 		if p.Measure == m.Name {
-			c.Joined = append(c.Joined, [2]int{rows[p.Plain], rows[p.Other]})
+			c.Joined = append(c.Joined, [2]int{len(c.Methods), len(c.Methods) + 1})
+			add(p.Plain, true)
+			add(p.Other, false)
+		}
+	}
+	for _, method := range r.Methods {
+		if !paired[method.Name] && method.Summary[m.Name].Count > 0 {
+			add(method.Name, true)
 		}
 	}
 	return c

@@ -219,3 +219,48 @@ func TestQuantilesAndMedian(t *testing.T) {
 		t.Errorf("the standard deviation is %v", s)
 	}
 }
+
+// Ties keep the exact test exact: it counts signs of the ranks as they are. Without ties it is Wilcoxon's.
+func TestExactWithTies(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 9).Draw(t, "n")
+		x := rapid.SliceOfN(rapid.Map(rapid.IntRange(-4, 4), func(v int) float64 { return float64(v) }), n, n).Draw(t, "x")
+		zero := make([]float64, n)
+		w := stat.WilcoxonExact(x, zero)
+		var size []float64
+		for _, v := range x {
+			if v != 0 {
+				size = append(size, math.Abs(v))
+			}
+		}
+		ranks := stat.Ranks(size)
+		extreme := 0
+		for signs := range 1 << len(ranks) {
+			plus := 0.0
+			for i, r := range ranks {
+				if signs>>i&1 == 1 {
+					plus += r
+				}
+			}
+			if plus <= min(w.Plus, w.Minus) {
+				extreme++
+			}
+		}
+		want := min(1, 2*float64(extreme)/float64(int(1)<<len(ranks)))
+		if !w.Exact || !near(w.P, want, 1e-12) {
+			t.Fatalf("p is %v, counted %v", w.P, want)
+		}
+	})
+}
+
+func TestStudentInterval(t *testing.T) {
+	// t with 4 degrees of freedom is 2.776445 at 97.5 percent.
+	i := stat.StudentCI([]float64{1, 2, 3, 4, 5}, 0.95)
+	half := 2.7764451052 * math.Sqrt(2.5/5)
+	if !near(i.Low, 3-half, 1e-8) || !near(i.High, 3+half, 1e-8) {
+		t.Errorf("%+v, want 3 ± %v", i, half)
+	}
+	if p := stat.LeastP(5); p != 0.0625 {
+		t.Errorf("the least p of 5 pairs is %v", p)
+	}
+}

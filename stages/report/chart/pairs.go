@@ -24,17 +24,25 @@ type PairsMethod struct {
 	Name   string
 	Values []float64 // one for each of Seeds; NaN where there is none
 	Mean   float64   // NaN where there is none
+	Apart  bool      // there is a gap above the row
 }
 
 const (
-	pairsRow, pairsTop = 46.0, 10.0
-	pairsLetter        = 6.6 // about the width of a letter
+	pairsRow, pairsGap, pairsTop = 36.0, 10.0, 4.0
+	pairsLetter                  = 8.2 // about the width of a letter on a phone, where text is larger
 )
 
 // SVG returns the chart.
 func (c Pairs) SVG() string {
-	height := pairsTop + pairsRow*float64(len(c.Methods)) + lineBottom
-	left := 60.0
+	left, rows, height := 60.0, make([]float64, len(c.Methods)), pairsTop
+	for i, m := range c.Methods {
+		if m.Apart && i > 0 {
+			height += pairsGap
+		}
+		rows[i] = height + pairsRow/2
+		height += pairsRow
+	}
+	height += lineBottom
 	var values []float64
 	for _, m := range c.Methods {
 		left = max(left, 12+pairsLetter*float64(len([]rune(m.Name))))
@@ -42,7 +50,7 @@ func (c Pairs) SVG() string {
 	}
 	x := newAxis(values, 5, true)
 	x.from, x.to = min(left, 0.4*lineWidth), lineWidth-lineRight-6
-	at := func(method int) float64 { return pairsTop + pairsRow*(float64(method)+0.5) }
+	at := func(method int) float64 { return rows[method] }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-label="%s" font-family="system-ui,sans-serif" font-size="%s">`,
 		num(lineWidth), num(height), html.EscapeString(c.Label), num(textSize))
