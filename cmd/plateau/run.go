@@ -24,7 +24,7 @@ type documentFlags struct {
 }
 
 func (f *documentFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, variables.NAME=VALUE, seed=N or name=TEXT; may be repeated")
+	cmd.Flags().StringArrayVar(&f.overrides, "set", nil, "change the document: STAGE.SETTING=VALUE, VARIABLE=VALUE, seed=N, name=TEXT, or any place as stages.STAGE...=VALUE; may be repeated")
 }
 
 // addChoice adds the flags that say which stages a run is about.

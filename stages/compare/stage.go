@@ -25,9 +25,10 @@ import (
 //	seeds                                       how many
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
-		Name:    "compare",
-		Version: 1,
-		Doc:     "Compares methods that ran with several seeds: what they found, by public tables or measured accuracies, with paired tests and costs.",
+		Name:      "compare",
+		Version:   1,
+		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
+		Doc:       "Compares methods that ran with several seeds: what they found, by public tables or measured accuracies, with paired tests and costs.",
 		Inputs: []pipeline.Port{
 			{Name: "architectures", Type: "architecture", Many: true, Doc: "What the methods have found. Of several stages for one method, the last in the list is its outcome."},
 			{Name: "metrics", Type: "metrics", Many: true, Optional: true, Doc: "What was measured on networks of these architectures."},

@@ -27,9 +27,10 @@ import (
 //	score_epochs, truth_epochs         epochs of training behind the two columns
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
-		Name:    "correlation",
-		Version: 1,
-		Doc:     "Holds the scores of one table, own and aggregated over neighborhoods, against the truth of another.",
+		Name:      "correlation",
+		Version:   1,
+		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
+		Doc:       "Holds the scores of one table, own and aggregated over neighborhoods, against the truth of another.",
 		Inputs: []pipeline.Port{
 			{Name: "score", Type: "table", Doc: "The table whose score column is the cheap score."},
 			{Name: "truth", Type: "table", Doc: "The table whose score column is the truth."},

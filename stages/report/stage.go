@@ -21,9 +21,10 @@ func DefaultSettings() Settings { return Settings{Images: 6} }
 // Kind declares the stage kind "report": any results of a run in, report.html out.
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
-		Name:    "report",
-		Version: 1,
-		Doc:     "Makes one self-contained page of what the run has found.",
+		Name:      "report",
+		Version:   1,
+		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
+		Doc:       "Makes one self-contained page of what the run has found.",
 		Inputs: []pipeline.Port{
 			{Name: "architecture", Type: "architecture", Doc: "The architecture that the page is about."},
 			{Name: "dataset", Type: "dataset", Optional: true, Doc: "Adds sample images and the names of the splits."},

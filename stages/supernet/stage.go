@@ -36,10 +36,11 @@ func Kind() pipeline.Kind {
 		return pipeline.Output{Name: name, Type: pipeline.Type(typ), File: file, Doc: doc}
 	}
 	return pipeline.Kind{
-		Name:    "supernet",
-		Version: 1,
-		Doc:     "Builds the weight-sharing supernet of a search space and its training steps as ONNX graphs, gradients included.",
-		Inputs:  []pipeline.Port{{Name: "dataset", Type: "dataset", Doc: "Gives the size of the images and the number of classes."}},
+		Name:      "supernet",
+		Version:   1,
+		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
+		Doc:       "Builds the weight-sharing supernet of a search space and its training steps as ONNX graphs, gradients included.",
+		Inputs:    []pipeline.Port{{Name: "dataset", Type: "dataset", Doc: "Gives the size of the images and the number of classes."}},
 		Outputs: []pipeline.Output{
 			out("supernet", "supernet", "supernet.onnx", "The relaxed supernet: images, probabilities and params give logits."),
 			out("train_step", "train-step", "train_step.onnx", "A step of SGD on the weights of the relaxed supernet."),

@@ -21,9 +21,10 @@ import (
 // architecture, where there are indices; of equals the lowest).
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
-		Name:    "table",
-		Version: 1,
-		Doc:     "Reads a public table of what every architecture achieves, from CSV or Parquet, and says which epochs and split its score is of.",
+		Name:      "table",
+		Version:   1,
+		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
+		Doc:       "Reads a public table of what every architecture achieves, from CSV or Parquet, and says which epochs and split its score is of.",
 		Outputs: []pipeline.Output{{
 			Name: "table", Type: "table", File: "table.json",
 			Doc: "The numeric columns by architecture, what each means, and which of them is the score.",
