@@ -184,6 +184,9 @@ func (d *runDir) place(st *store.Store, stage string, o store.Output) (kept stri
 		return fail(err)
 	}
 	d.copied.Add(dst)
+	if info, err := os.Stat(dst); err == nil {
+		d.stats.Set(filepath.Join(stage, o.File), statcache.StateOf(info), o.Digest, true)
+	}
 	return kept, nil
 }
 
