@@ -32,7 +32,7 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		train.Kind(open),
 		export.Kind(open),
 		evaluate.Kind(open),
-		sample.Kind(),
+		sample.Kind(open),
 		regret.TruthKind(),
 		regret.Kind(),
 		report.Kind(),

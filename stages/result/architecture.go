@@ -30,6 +30,10 @@ type Candidate struct {
 	Architecture      string   `json:"architecture"`
 	Score             float64  `json:"score"`
 	NeighborhoodScore *float64 `json:"neighborhood_score,omitempty"`
+	// Metrics are further numbers by name, such as latency_ms; left out where there are none.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Front tells the members of a Pareto front: no other candidate is better in one goal without being worse in another.
+	Front bool `json:"front,omitempty"`
 }
 
 // NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.

@@ -1,22 +1,22 @@
-// Package sample is the stage kind that searches by sampling on an evaluator that needs no shared weights: the columns of a
-// table. It takes neither a data set nor a supernet.
+// Package sample is the stage kind that searches by sampling on any evaluator: the columns of a table, a supernet's shared weights,
+// training, zero-cost proxies, or a command of the user's.
 //
 // Its nouns are those of package sampling, which does the searching; what is found is an architecture like that of any
 // other search, so later stages rank, train and export it.
 package sample
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
-	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/result"
-	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/score/objective"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -26,9 +26,11 @@ import (
 // Settings are the settings of the stage kind "sample".
 type Settings struct {
 	sampling.Settings `yaml:",inline"`
+	Evaluator         evaluator.Settings `yaml:"evaluator" doc:"What gives architectures their scores; a table if nothing is said."`
+	Space             string             `yaml:"space" enum:"nasbench201,darts" doc:"Search space: nasbench201 or darts. A table has its own, and a supernet that is connected too."`
 	Objective         objective.Settings `yaml:"objective" doc:"What is optimized; the score if nothing is said."`
-	Metrics           []string           `yaml:"metrics" doc:"Further columns of the table that the objective refers to."`
-	Fidelities        []Fidelity         `yaml:"fidelities" doc:"For halving: the columns of lower training budgets, ascending; the score column comes last."`
+	Metrics           []string           `yaml:"metrics" doc:"For table: further columns that the objective refers to."`
+	Fidelities        []Fidelity         `yaml:"fidelities" doc:"For halving on a table: the columns of lower training budgets, ascending; the score column comes last."`
 	Finalists         int                `yaml:"finalists" doc:"Architectures handed on, best first."`
 }
 
@@ -41,34 +43,48 @@ type Fidelity struct {
 
 // DefaultSettings returns random search for the best score.
 func DefaultSettings() Settings {
-	return Settings{Settings: sampling.DefaultSettings(), Objective: objective.DefaultSettings(), Finalists: 5}
+	return Settings{
+		Settings: sampling.DefaultSettings(), Evaluator: evaluator.DefaultSettings(), Space: space.NASBench201().Name,
+		Objective: objective.DefaultSettings(), Finalists: 5,
+	}
 }
 
-// Kind returns the stage kind "sample". Its metrics are own_score and, with a neighborhood, neighborhood_score of the
-// architecture found, evaluations, and evaluations_failed.
-func Kind() pipeline.Kind {
+// Kind returns the stage kind "sample", which runs on the runtime that open gives; a table needs none. Its metrics are own_score
+// and, with a neighborhood, neighborhood_score of the architecture found, and all that the evaluator gives for it (valid_top1
+// for its accuracy); evaluations, evaluations_failed, and for a Pareto objective front, its number of members.
+func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "sample",
-		Version: 1,
-		Doc:     "Searches a table by random search, evolution, local search or successive halving, on scores or on those of neighborhoods.",
+		Version: 2,
+		Doc:     "Searches by random search, evolution, local search or successive halving, on scores or on those of neighborhoods, with any evaluator.",
 		Inputs: []pipeline.Port{
-			{Name: "table", Type: "table", Doc: "The table whose score column the search sees."},
+			{Name: "table", Type: "table", Optional: true, Doc: "For the evaluator table: the table whose score column the search sees."},
+			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For all other evaluators, and for costs: the images."},
+			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture. Its space is searched."},
+			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
+			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights."},
 		},
 		Outputs: []pipeline.Output{
-			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists; for a Pareto objective these begin with the front."},
+			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists with their metrics; for a Pareto objective these begin with the front."},
 			{Name: "trajectory", Type: "trajectory", File: "trajectory.csv", Doc: "The incumbent after every evaluation at which it changed."},
 			{Name: "scores", Type: "scores", File: "scores.json", Doc: "Every architecture that was evaluated, with its numbers or why it failed."},
+			{Name: "attempts", Type: "attempts", File: "attempts.jsonl", Doc: "For exec: every run of the command with what it wrote, a JSON object a line; empty for others."},
 		},
 		New: func() pipeline.Stage {
-			s := DefaultSettings()
-			return &s
+			return &stage{Settings: DefaultSettings(), open: open}
 		},
 	}
 }
 
+// stage is the settings with the runtime to run them on.
+type stage struct {
+	Settings `yaml:",inline"`
+	open     runtime.Opener
+}
+
 var (
-	_ pipeline.Stage     = (*Settings)(nil)
-	_ pipeline.Validator = (*Settings)(nil)
+	_ pipeline.Stage     = (*stage)(nil)
+	_ pipeline.Validator = (*stage)(nil)
 )
 
 // Validate implements pipeline.Validator. It reports every mistake.
@@ -80,8 +96,15 @@ func (s *Settings) Validate() error {
 		}
 	}
 	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
-	check(s.Algorithm != sampling.Halving || len(s.Fidelities) > 0, "fidelities", "%s needs the column of a lower training budget", sampling.Halving)
-	check(s.Algorithm == sampling.Halving || len(s.Fidelities) == 0, "fidelities", "%s evaluates at one training budget; use %s", s.Algorithm, sampling.Halving)
+	errs = append(errs, s.Evaluator.Validate("evaluator"), s.validateBudgets())
+	onTable := s.Evaluator.Kind == evaluator.Table
+	check(onTable || len(s.Metrics) == 0, "metrics", "the evaluator %s has no columns; remove them, its metrics are there without being named", s.Evaluator.Kind)
+	if _, err := space.ByName(s.Space); err != nil {
+		errs = append(errs, pipeline.UnknownValue("space", s.Space, space.Names()))
+	}
+	if !onTable && slices.Contains(evaluator.Kinds(), s.Evaluator.Kind) { // a table's columns are known when it is read
+		errs = append(errs, s.Evaluator.CheckObjective("objective", s.Objective))
+	}
 	for i, f := range s.Fidelities {
 		at := fmt.Sprintf("fidelities[%d]", i)
 		check(f.Column != "", at+".column", "the name of a column is missing")
@@ -91,72 +114,52 @@ func (s *Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Run implements pipeline.Stage.
-func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
-	in, _ := job.Input("table")
-	t, err := table.Open(in.Path)
-	if err != nil {
-		return err
+// validateBudgets reports where the algorithm and the training budgets do not go together.
+func (s *Settings) validateBudgets() error {
+	var errs []error
+	check := func(ok bool, path, format string, args ...any) {
+		if !ok {
+			errs = append(errs, &pipeline.SettingError{Path: path, Err: fmt.Errorf(format, args...)})
+		}
 	}
-	if err := s.Neighborhood.CheckSpace(t.Space()); err != nil {
-		return &pipeline.SettingError{Path: "neighborhood", Err: err}
+	halving := s.Algorithm == sampling.Halving
+	switch s.Evaluator.Kind {
+	case evaluator.Table:
+		check(!halving || len(s.Fidelities) > 0, "fidelities", "%s needs the column of a lower training budget", sampling.Halving)
+		check(halving || len(s.Fidelities) == 0, "fidelities", "%s evaluates at one training budget; use %s", s.Algorithm, sampling.Halving)
+		return errors.Join(errs...)
+	case evaluator.Training:
+		check(!halving || len(s.Evaluator.Training.Budgets) > 0, "evaluator.training.budgets", "%s needs at least one lower number of epochs", sampling.Halving)
+		check(halving || len(s.Evaluator.Training.Budgets) == 0, "evaluator.training.budgets", "%s evaluates at one training budget; use %s", s.Algorithm, sampling.Halving)
+	default:
+		check(!halving, "algorithm", "%s needs training budgets, which the evaluator %s does not have; use training or a table", sampling.Halving, s.Evaluator.Kind)
 	}
-	fidelities, main, about, err := s.evaluators(t)
-	if err != nil {
-		return err
-	}
-	goal, err := objective.New(s.Objective)
-	if err != nil {
-		return err
-	}
-	job.Info("%s with %d evaluations; it sees %s", s.Name(), s.Budget, about)
-	began, shown := time.Now(), time.Time{}
-	out, err := sampling.Search(ctx, t.Space(), s.Settings, fidelities, sampling.Options{
-		Seed: job.Seed, Objective: goal,
-		Progress: func(spent float64, best *sampling.Candidate) error {
-			if time.Since(shown) < 200*time.Millisecond {
-				return nil
-			}
-			shown = time.Now()
-			rate := spent / time.Since(began).Seconds()
-			p := event.Progress{Phase: "search", Done: int(spent), Total: s.Budget, Unit: "evaluation", Rate: rate, Remaining: (float64(s.Budget) - spent) / rate}
-			if best != nil {
-				p.Note = t.Space().Format(best.Architecture)
-			}
-			job.Progress(p)
-			return nil
-		},
-	})
-	if err != nil {
-		return err
-	}
-	return s.write(job, t.Space(), out, main, about)
+	check(len(s.Fidelities) == 0, "fidelities", "the evaluator %s has no columns; lower budgets of training are evaluator.training.budgets", s.Evaluator.Kind)
+	return errors.Join(errs...)
 }
 
-// evaluators returns the table's columns as evaluators, ascending in their training budget, with what the last one knows
-// in the end and what its score is in words.
-func (s *Settings) evaluators(t *table.Table) (out []sampling.Fidelity, main *score.Cache, about string, err error) {
+// columns returns the table's columns as evaluators, ascending in their training budget, and what the score of the last one is in
+// words.
+func (s *Settings) columns(t *table.Table) (out []evaluator.Level, about string, err error) {
 	last, err := table.NewEvaluator(t, "", s.Metrics...)
 	if err != nil {
-		return nil, nil, "", blame("metrics", err)
+		return nil, "", blame("metrics", err)
 	}
 	for i, f := range s.Fidelities {
 		at := fmt.Sprintf("fidelities[%d]", i)
 		e, err := s.lower(t, f, last.Column().Meaning)
 		if err != nil {
-			return nil, nil, "", blame(at+".column", err)
+			return nil, "", blame(at+".column", err)
 		}
 		if f.Cost == 0 {
 			if f.Cost = float64(e.Column().Meaning.Epochs) / float64(last.Column().Meaning.Epochs); !(f.Cost > 0) || math.IsInf(f.Cost, 0) {
-				return nil, nil, "", &pipeline.SettingError{Path: at + ".cost", Err: errors.New("the columns are not of trained networks, so no epochs tell what one costs; set the cost")}
+				return nil, "", &pipeline.SettingError{Path: at + ".cost", Err: errors.New("the columns are not of trained networks, so no epochs tell what one costs; set the cost")}
 			}
 		}
-		out = append(out, sampling.Fidelity{Name: e.Column().Name, Cost: f.Cost, Evaluator: e})
+		out = append(out, evaluator.Level{Name: e.Column().Name, Cost: f.Cost, Evaluator: e})
 	}
 	c := last.Column()
-	main = score.NewCache(last)
-	about = c.Meaning.String()
-	return append(out, sampling.Fidelity{Name: c.Name, Cost: 1, Evaluator: main}), main, about, nil
+	return append(out, evaluator.Level{Name: c.Name, Cost: 1, Evaluator: last}), c.Meaning.String(), nil
 }
 
 // lower returns the evaluator of a lower training budget.
@@ -185,7 +188,8 @@ func blame(path string, err error) error {
 	return err
 }
 
-func (s *Settings) write(job *pipeline.Job, sp *space.Space, out *sampling.Outcome, main *score.Cache, about string) error {
+func (s *Settings) write(job *pipeline.Job, o *opened, out *sampling.Outcome) error {
+	sp, about := o.space, o.about
 	found, err := s.found(job, sp, out)
 	if err != nil {
 		return err
@@ -196,7 +200,7 @@ func (s *Settings) write(job *pipeline.Job, sp *space.Space, out *sampling.Outco
 	if err := writeTrajectory(job.Output("trajectory"), sp, out.Trajectory); err != nil {
 		return err
 	}
-	if err := result.WriteScores(job.Output("scores"), main.Record(sp, score.Sample{Evaluator: "table: " + about})); err != nil {
+	if err := result.WriteScores(job.Output("scores"), o.main().Record(sp, o.sample)); err != nil {
 		return err
 	}
 	if out.Failed > 0 {
@@ -207,6 +211,13 @@ func (s *Settings) write(job *pipeline.Job, sp *space.Space, out *sampling.Outco
 	if found.NeighborhoodScore != nil {
 		job.Metric("neighborhood_score", *found.NeighborhoodScore)
 		lines[0] += fmt.Sprintf(", %s over %d neighbors %.4g", s.Neighborhood.Aggregate, out.Best.Neighbors, *found.NeighborhoodScore)
+	}
+	for _, name := range slices.Sorted(maps.Keys(out.Best.Own.Metrics)) {
+		job.Metric(name, out.Best.Own.Metrics[name])
+		lines[0] += fmt.Sprintf(", %s %.6g", name, out.Best.Own.Metrics[name])
+	}
+	if out.Best.Own.Accuracy > 0 {
+		job.Metric("valid_top1", out.Best.Own.Accuracy)
 	}
 	job.Metric("evaluations", float64(out.Evaluations))
 	job.Metric("evaluations_failed", float64(out.Failed))
@@ -240,8 +251,10 @@ func (s *Settings) found(job *pipeline.Job, sp *space.Space, out *sampling.Outco
 			finalists = append(finalists, c)
 		}
 	}
-	for _, c := range finalists {
-		a.Candidates = append(a.Candidates, result.Candidate{Architecture: sp.Format(c.Architecture), Score: c.Own.Score, NeighborhoodScore: aggregate(c)})
+	for i, c := range finalists {
+		a.Candidates = append(a.Candidates, result.Candidate{
+			Architecture: sp.Format(c.Architecture), Score: c.Own.Score, NeighborhoodScore: aggregate(c), Metrics: c.Own.Metrics, Front: i < len(out.Front),
+		})
 	}
 	return a, nil
 }

@@ -68,7 +68,7 @@ func TestEveryAlgorithmSearchesATable(t *testing.T) {
 		"halving":             "{algorithm: halving, budget: 60, neighborhood: {radius: 0}, fidelities: [{column: short, epochs: 20}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			run := stagetest.Run{Kind: sample.Kind(), Settings: settings, Inputs: in, Seed: 3}
+			run := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Settings: settings, Inputs: in, Seed: 3}
 			res := run.Must(t)
 			stagetest.SameBytes(t, res, run.Must(t))
 			a := found(t, res)
@@ -97,7 +97,7 @@ func TestEveryAlgorithmSearchesATable(t *testing.T) {
 }
 
 func TestWhatTheTableLacksFails(t *testing.T) {
-	res := stagetest.Run{Kind: sample.Kind(), Settings: "{algorithm: local, budget: 300, policy: all, neighborhood: {radius: 1, samples: 0}}", Inputs: input(t, true)}.Must(t)
+	res := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Settings: "{algorithm: local, budget: 300, policy: all, neighborhood: {radius: 1, samples: 0}}", Inputs: input(t, true)}.Must(t)
 	if n := res.Metrics["evaluations_failed"]; n < 20 || n > 200 {
 		t.Errorf("%v of 300 evaluations failed, a third of the table is missing", n)
 	}
@@ -108,7 +108,7 @@ func TestWhatTheTableLacksFails(t *testing.T) {
 
 func TestObjectivesOverColumns(t *testing.T) {
 	in := input(t, false)
-	bound := stagetest.Run{Kind: sample.Kind(), Inputs: in, Settings: `
+	bound := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Inputs: in, Settings: `
 algorithm: evolution
 budget: 400
 neighborhood: {radius: 0}
@@ -128,7 +128,7 @@ objective: {constraints: [{metric: cost, at_most: 9}]}`}.Must(t)
 	if c := cost(found(t, bound).Architecture); c > 9 {
 		t.Errorf("the cost is %d, at most 9 is allowed", c)
 	}
-	front := stagetest.Run{Kind: sample.Kind(), Inputs: in, Settings: `
+	front := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Inputs: in, Settings: `
 algorithm: evolution
 budget: 400
 neighborhood: {radius: 0}
@@ -156,7 +156,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"{objective: {goals: [{metric: energy}]}}":                                                 `no metric "energy"`,
 		"{policy: all, budget: 10, neighborhood: {samples: 0}}":                                    "raise the budget",
 	} {
-		res := stagetest.Run{Kind: sample.Kind(), Settings: settings, Inputs: in}.Do(t)
+		res := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Settings: settings, Inputs: in}.Do(t)
 		if res.Err == nil || !strings.Contains(res.Err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", settings, res.Err, want)
 		}

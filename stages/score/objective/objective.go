@@ -160,7 +160,11 @@ func metric(r score.Result, name string) (float64, error) {
 			known = append(known, k)
 		}
 		slices.Sort(known[3:])
-		return 0, fmt.Errorf("the evaluator gives no metric %q; it gives %s", name, strings.Join(known, ", "))
+		hint := ""
+		if near := pipeline.Nearest(name, known); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		return 0, fmt.Errorf("the evaluator gives no metric %q; it gives %s%s", name, strings.Join(known, ", "), hint)
 	}
 	return v, nil
 }

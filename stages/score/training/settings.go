@@ -3,30 +3,23 @@ package training
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/train"
 )
 
-// The schedules of the learning rate at budgets below the last one.
-const (
-	Own       = "own"       // every budget is a training of its own, whose learning rate falls to the end
-	Continued = "continued" // the next budget continues the training of the last one, along one schedule
-)
-
 // Settings say how architectures are trained: the settings of the stage kind "train" and those of budgets.
 type Settings struct {
 	train.Settings `yaml:",inline"`
-	Budgets        []int  `yaml:"budgets" doc:"For halving: epochs of the lower training budgets, ascending; epochs is the last one."`
-	Schedule       string `yaml:"schedule" enum:"own,continued" doc:"own (every budget is a training of its own, with its own cosine) or continued (a budget continues the training of the one before, along the cosine of all epochs)."`
+	Budgets        []int `yaml:"budgets" doc:"For halving: epochs of the lower training budgets, ascending; epochs is the last one."`
+	Continue       bool  `yaml:"continue" doc:"Whether a higher budget continues the training of the one before, at the learning rates of all epochs. Otherwise every budget is a training of its own, whose learning rate falls to its end."`
 }
 
 // DefaultSettings returns the recipe of the stage kind "train" for 12 epochs, the short training of NAS-Bench-201. Validation
 // images are measured on, so they are not trained on.
 func DefaultSettings() Settings {
-	st := Settings{Settings: train.DefaultSettings(), Schedule: Own}
+	st := Settings{Settings: train.DefaultSettings()}
 	st.Epochs, st.UseValid = 12, false
 	return st
 }
@@ -46,9 +39,6 @@ func (st Settings) Validate(path string) error {
 		setting := fmt.Sprintf("budgets[%d]", i)
 		check(n >= 1 && n < st.Epochs, setting, "%d is not between 1 and less than the %d epochs", n, st.Epochs)
 		check(i == 0 || n > st.Budgets[i-1], setting, "%d comes after %d; budgets are ascending", n, st.Budgets[max(0, i-1)])
-	}
-	if known := []string{Own, Continued}; !slices.Contains(known, st.Schedule) {
-		errs = append(errs, pipeline.UnknownValue(at("schedule"), st.Schedule, known))
 	}
 	return errors.Join(errs...)
 }

@@ -29,8 +29,8 @@ type Options struct {
 	Space   *space.Space
 	Data    *dataset.Dataset
 	Seed    uint64 // of first weights and batches; every architecture has the same
-	// Folder is where trainings keep their checkpoints, so that one that was killed is continued. Those of the schedule
-	// continued stay there for the next budget.
+	// Folder is where trainings keep their checkpoints, so that one that was killed is continued. With
+	// Continue they stay there for the next budget.
 	Folder string
 	Log    func(format string, args ...any) // told when a training begins; may be nil
 }
@@ -40,6 +40,7 @@ type Evaluator struct {
 	settings Settings
 	options  Options
 	epochs   int
+	valid    *dataset.Images // of the size of the network's images
 }
 
 var _ score.Evaluator = (*Evaluator)(nil)
@@ -52,7 +53,16 @@ func New(o Options, st Settings, epochs int) (*Evaluator, error) {
 	if o.Data.Valid == nil || o.Data.Valid.Count == 0 {
 		return nil, fmt.Errorf("evaluating by training: the data set %s has no validation images to measure on; set how many images the stage dataset holds out", o.Data.Name)
 	}
-	return &Evaluator{settings: st, options: o, epochs: epochs}, nil
+	e := &Evaluator{settings: st, options: o, epochs: epochs, valid: o.Data.Valid}
+	if size := o.Data.Test; size != nil && (e.valid.Height != size.Height || e.valid.Width != size.Width) {
+		// Images to train on may be larger, for parts to be cut out; the network takes those of the size of the test images.
+		reduced, err := o.Data.Reduce(size.Height, size.Width)
+		if err != nil {
+			return nil, fmt.Errorf("evaluating by training: %w", err)
+		}
+		e.valid = reduced.Valid
+	}
+	return e, nil
 }
 
 // Evaluate implements score.Evaluator. The score is the negative loss on the validation images. An architecture whose training diverges
@@ -117,7 +127,7 @@ func (e *Evaluator) Train(ctx context.Context, a space.Architecture) (_ *train.T
 	text := e.options.Space.Format(a)
 	recipe := e.settings.Settings
 	name := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:16]
-	if e.settings.Schedule == Own {
+	if !e.settings.Continue {
 		name += fmt.Sprintf("-%d", e.epochs)
 		recipe.Warmup *= float64(e.epochs) / float64(recipe.Epochs)
 		recipe.Epochs = e.epochs
@@ -135,7 +145,7 @@ func (e *Evaluator) Train(ctx context.Context, a space.Architecture) (_ *train.T
 	}
 	job := pipeline.NewJob(pipeline.JobConfig{ID: "training", Seed: e.options.Seed, Scratch: folder})
 	trained, err := recipe.Fit(ctx, e.options.Runtime, job, net, e.options.Data, e.epochs)
-	if ctx.Err() == nil && (e.settings.Schedule == Own || err != nil) {
+	if ctx.Err() == nil && (!e.settings.Continue || err != nil) {
 		err = errors.Join(err, os.RemoveAll(folder))
 	}
 	return trained, err
@@ -153,7 +163,7 @@ func (e *Evaluator) measure(ctx context.Context, m *onnx.ModelProto) (loss, accu
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
 	d := e.options.Data
-	loader, err := dataset.NewLoader(d.Valid, d.Mean, d.Std, dataset.LoaderOptions{Batch: min(256, d.Valid.Count)})
+	loader, err := dataset.NewLoader(e.valid, d.Mean, d.Std, dataset.LoaderOptions{Batch: min(256, e.valid.Count)})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -162,7 +172,7 @@ func (e *Evaluator) measure(ctx context.Context, m *onnx.ModelProto) (loss, accu
 		if err != nil {
 			return 0, 0, err
 		}
-		x := runtime.Tensor{Shape: []int64{int64(b.Count), int64(d.Valid.Channels), int64(d.Valid.Height), int64(d.Valid.Width)}, Data: b.X[:b.Count*d.Valid.Values()]}
+		x := runtime.Tensor{Shape: []int64{int64(b.Count), int64(e.valid.Channels), int64(e.valid.Height), int64(e.valid.Width)}, Data: b.X[:b.Count*e.valid.Values()]}
 		y, err := session.Run(ctx, map[string]runtime.Tensor{session.Inputs()[0].Name: x})
 		if err != nil {
 			return 0, 0, err

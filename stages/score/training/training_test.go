@@ -51,7 +51,7 @@ var arch = []space.Architecture{{3, 1, 2, 3, 0, 4}}
 // A budget that continues the one before ends where an uninterrupted training ends, and its checkpoint is used.
 func TestBudgetsContinue(t *testing.T) {
 	st := settings()
-	st.Budgets, st.Schedule, st.Epochs = []int{1}, training.Continued, 3
+	st.Budgets, st.Continue, st.Epochs = []int{1}, true, 3
 	once, err := evaluator(t, st, 3, t.TempDir(), nil).Evaluate(t.Context(), arch)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestBudgetsContinue(t *testing.T) {
 	}
 }
 
-func TestOwnSchedulesLeaveNothing(t *testing.T) {
+func TestTrainingsOfTheirOwnLeaveNothing(t *testing.T) {
 	st, folder := settings(), t.TempDir()
 	var logged []string
 	r, err := evaluator(t, st, 2, folder, &logged).Evaluate(t.Context(), append(arch, arch...))
