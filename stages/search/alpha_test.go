@@ -32,7 +32,13 @@ type bench struct {
 // newBench prepares a search whose Adam keeps no memory, so that its first moment is the gradient by alpha.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	o := stagetest.Images{Train: 32, Valid: 32, Batch: 32, ScoreBatch: 32, Seed: 1}
+	return newBenchOf(t, 32)
+}
+
+// newBenchOf is newBench with a batch of so many images.
+func newBenchOf(t *testing.T, images int) *bench {
+	t.Helper()
+	o := stagetest.Images{Train: images, Valid: images, Batch: images, ScoreBatch: images, Seed: 1}
 	kind := Kind(stagetest.Opener(t))
 	job, _ := stagetest.Run{Kind: kind, Inputs: stagetest.Inputs(t, o), Seed: 4}.Job(t)
 	s := stagetest.Stage(t, kind, "{algorithm: darts, weights: {at: center}, alpha: {beta1: 0, weight_decay: 0, learning_rate: 0.01}}").(*stage)

@@ -56,6 +56,12 @@ func Macro() supernet.Macro {
 // them.
 func Inputs(t testing.TB, o Images) map[string]pipeline.Artifact {
 	t.Helper()
+	return InputsOf(t, o, func(*supernet.Settings) {})
+}
+
+// InputsOf is Inputs with other settings of the supernet.
+func InputsOf(t testing.TB, o Images, change func(*supernet.Settings)) map[string]pipeline.Artifact {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "dataset.safetensors")
 	if err := Dataset(t, o).Save(path); err != nil {
 		t.Fatal(err)
@@ -64,6 +70,7 @@ func Inputs(t testing.TB, o Images) map[string]pipeline.Artifact {
 	training := supernet.DefaultTraining()
 	training.Batch = o.Batch
 	s := supernet.Settings{Space: "nasbench201", Channels: Macro().Channels, Cells: Macro().Cells, ScoreBatch: o.ScoreBatch, Training: training}
+	change(&s)
 	kind := supernet.Kind()
 	outputs := paths(t, kind)
 	if err := s.Run(context.Background(), pipeline.NewJob(pipeline.JobConfig{ID: "supernet", Scratch: t.TempDir(), Inputs: in, Outputs: outputs})); err != nil {
