@@ -47,9 +47,13 @@ func (d *Dataset) Save(path string) error {
 	return nil
 }
 
-// Load reads a dataset that Save has written and checks it: layout, sizes, label range and statistics.
-func Load(path string) (*Dataset, error) {
-	f, err := safetensors.Read(path)
+// Load reads a dataset that Save has written and checks it: layout, sizes, label range and statistics. The pixels of a file of
+// a gigabyte or more stay in the file, which is mapped into memory where the system can do that; they cannot be written to, and
+// the file must stay as it is. (It may be removed.)
+func Load(path string) (*Dataset, error) { return load(path, largeBytes) }
+
+func load(path string, limit int64) (*Dataset, error) {
+	f, err := open(path, limit)
 	if err != nil {
 		return nil, fmt.Errorf("load dataset: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // readFolder reads a folder of images. Which images go where is decided by their names, so that only those that are
 // used are read. say is told what was skipped.
-func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say func(string)) error {
+func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say func(string), keep *storage) error {
 	folder, err := listFolder(ctx, s.Path, s.testFolder())
 	if err != nil {
 		return folderError(s.Path, err)
@@ -52,8 +52,15 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		// Files come class by class. Batches that are taken in order, as architectures are scored on, need all classes.
 		files = slices.Clone(files)
 		seed.New(from, "order", part.name).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-		if *part.to, err = readPictures(ctx, s.Path, files, part.size, part.center); err != nil {
-			return fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err)
+		place, err := keep.images(part.name, len(files), part.size)
+		if err != nil {
+			return err
+		}
+		if err := readPictures(ctx, s.Path, files, part.size, part.center, place); err != nil {
+			return errors.Join(fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err), place.discard())
+		}
+		if *part.to, err = place.finish(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -139,8 +139,7 @@ const maxBadFiles = 10
 // readPictures reads the files, in their order, as images of size x size pixels that show the given share of the center square's
 // side. It looks at every file, and its error
 // names those that cannot be read.
-func readPictures(ctx context.Context, root string, files []imageFile, size int, center float64) (*Images, error) {
-	out := newImages(len(files), 3, size, size)
+func readPictures(ctx context.Context, root string, files []imageFile, size int, center float64, to *pixels) error {
 	errs := make([]error, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -149,13 +148,16 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int,
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out.Labels[i] = int64(file.label)
-			errs[i] = readPicture(out.at(i), filepath.Join(root, file.name), size, center)
-			return nil
+			to.images.Labels[i] = int64(file.label)
+			var values []uint8
+			if values, errs[i] = readPicture(filepath.Join(root, file.name), size, center); errs[i] != nil {
+				return nil
+			}
+			return to.put(i, values)
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	var bad []error
 	for i, err := range errs {
@@ -166,22 +168,21 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int,
 	if more := len(bad) - maxBadFiles; more > 0 {
 		bad = append(bad[:maxBadFiles], fmt.Errorf("and %d more", more))
 	}
-	return out, errors.Join(bad...)
+	return errors.Join(bad...)
 }
 
-func readPicture(to []uint8, path string, size int, center float64) error {
+func readPicture(path string, size int, center float64) ([]uint8, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	picture, err := decodePicture(content)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	im, err := squarePicture(picture, center).resize(size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	copy(to, im.Pixels)
-	return nil
+	return im.Pixels, nil
 }

@@ -77,9 +77,9 @@ func TestReadPicture(t *testing.T) {
 		}
 		putFile(t, content, other)
 		for _, file := range []string{name, other} {
-			got := make([]uint8, 12)
-			if err := readPicture(got, file, 2, 1); err != nil {
-				t.Fatal(err)
+			got, err := readPicture(file, 2, 1)
+			if err != nil || len(got) != 12 {
+				t.Fatal(len(got), err)
 			}
 			for i, v := range got {
 				want := 0
@@ -147,7 +147,11 @@ func TestReadPicturesCountsBadFiles(t *testing.T) {
 		putFile(t, []byte("no picture"), root, name)
 		files = append(files, imageFile{name: name})
 	}
-	_, err := readPictures(t.Context(), root, files, 4, 1)
+	place, err := new(storage).images("training", len(files), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = readPictures(t.Context(), root, files, 4, 1, place)
 	if err == nil || !strings.Contains(err.Error(), "00.png: not a") || !strings.Contains(err.Error(), "09.png") ||
 		strings.Contains(err.Error(), "10.png") || !strings.HasSuffix(err.Error(), "and 3 more") {
 		t.Errorf("error %v", err)

@@ -36,8 +36,10 @@ var (
 )
 
 // Run implements pipeline.Stage.
-func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
-	d, err := makeDataset(ctx, *s, job.Seed, func(note string) { job.Info("%s", note) })
+func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
+	keep := &storage{folder: job.Scratch, limit: largeBytes}
+	defer func() { err = errors.Join(err, keep.close()) }()
+	d, err := makeDataset(ctx, *s, job.Seed, func(note string) { job.Info("%s", note) }, keep)
 	if err != nil {
 		return err
 	}
@@ -81,11 +83,11 @@ func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 // Make makes the dataset that the settings describe. Everything random comes from the seed: what is drawn, which
 // images are left out, and the division into training and validation split.
 func Make(ctx context.Context, s Settings, from uint64) (*Dataset, error) {
-	return makeDataset(ctx, s, from, func(string) {})
+	return makeDataset(ctx, s, from, func(string) {}, &storage{})
 }
 
-// makeDataset is Make; it tells say what a person should know about the source.
-func makeDataset(ctx context.Context, s Settings, from uint64, say func(string)) (*Dataset, error) {
+// makeDataset is Make; it tells say what a person should know about the source, and keeps pixels where keep says.
+func makeDataset(ctx context.Context, s Settings, from uint64, say func(string), keep *storage) (*Dataset, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("make dataset: %w", err)
 	}
@@ -95,7 +97,7 @@ func makeDataset(ctx context.Context, s Settings, from uint64, say func(string))
 	case SourceShapes:
 		err = d.drawShapes(ctx, s, from)
 	case SourceFolder:
-		err = d.readFolder(ctx, s, from, say)
+		err = d.readFolder(ctx, s, from, say, keep)
 	case SourceIDX:
 		err = d.readIDX(ctx, s, from)
 	default:

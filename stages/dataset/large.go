@@ -1,0 +1,107 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/plateau-nas/plateau/exporter/safetensors"
+)
+
+// largeBytes is the size from which files of pixels are not read into memory but mapped into it, so that the system reads
+// what is used and forgets it again. ImageNet has hundreds of times as much.
+const largeBytes = 1 << 30
+
+// storage is where pixels are put that are too many for the memory. The zero value keeps all in memory.
+type storage struct {
+	folder string
+	limit  int            // bytes from which a file is used
+	mapped []func() error // end the mappings
+}
+
+// close frees the disk of what was stored; images from it must not be used any more.
+func (s *storage) close() error {
+	var errs []error
+	for _, unmap := range s.mapped {
+		errs = append(errs, unmap())
+	}
+	s.mapped = nil
+	return errors.Join(errs...)
+}
+
+// pixels receives the values of images, one after the other or at once.
+type pixels struct {
+	images *Images
+	file   *os.File // nil in memory
+	in     *storage
+}
+
+// images returns a place for the pixels of images. name is that of the file, if one is needed: always the same, so that what a
+// killed run has left is overwritten.
+func (s *storage) images(name string, count, size int) (*pixels, error) {
+	if total := 3 * size * size * count; s.folder == "" || total < s.limit {
+		return &pixels{images: newImages(count, 3, size, size)}, nil
+	}
+	file, err := os.OpenFile(filepath.Join(s.folder, name+".pixels"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("keep pixels on the disk: %w", err)
+	}
+	return &pixels{images: &Images{Count: count, Channels: 3, Height: size, Width: size, Labels: make([]int64, count)}, file: file, in: s}, nil
+}
+
+// put stores the values of image i. It may be called from several goroutines.
+func (p *pixels) put(i int, values []uint8) error {
+	if p.file == nil {
+		copy(p.images.at(i), values)
+		return nil
+	}
+	if _, err := p.file.WriteAt(values, int64(i)*int64(len(values))); err != nil {
+		return fmt.Errorf("keep pixels on the disk: %w", err)
+	}
+	return nil
+}
+
+// finish returns the images once all values are there, and removes the file: the mapping keeps the content.
+func (p *pixels) finish() (_ *Images, err error) {
+	if p.file == nil {
+		return p.images, nil
+	}
+	path := p.file.Name()
+	defer func() { err = errors.Join(err, os.Remove(path)) }()
+	if err := p.file.Close(); err != nil {
+		return nil, err
+	}
+	b, unmap, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	p.images.Pixels, p.in.mapped = b, append(p.in.mapped, unmap)
+	return p.images, nil
+}
+
+// discard gives up what was stored.
+func (p *pixels) discard() error {
+	if p.file == nil {
+		return nil
+	}
+	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
+}
+
+// open reads a file of tensors, mapped when it is larger than limit. The mapping stays until the process ends: it takes
+// addresses, not memory, and parts of it may be in use in many places.
+func open(path string, limit int64) (*safetensors.File, error) {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < limit {
+		return safetensors.Read(path) // which says what is wrong
+	}
+	b, _, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	f, err := safetensors.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return f, nil
+}
