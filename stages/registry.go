@@ -27,6 +27,7 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		dataset.Kind(),
 		architecture.Kind(),
 		supernet.Kind(),
+		search.WeightsKind(open),
 		search.Kind(open),
 		neighborhood.Kind(open),
 		train.Kind(open),

@@ -76,7 +76,7 @@ func (s *Settings) validateBudget(check func(ok bool, path, format string, args 
 		check(false, "budget", "%s follows gradients and spends no budget of evaluations; remove it, or use random, evolution, local or halving", s.Algorithm)
 		return nil
 	}
-	check(s.Weights.At == AtPath, "weights.at", "a search by sampling has no center to train the weights at; use %q", AtPath)
+	check(s.Weights.At == AtPath || s.given(), "weights.at", "a search by sampling has no center to train the weights at; use %q", AtPath)
 	check(s.Weights.Epochs <= 0 || s.Weights.Epochs >= s.Epochs, "weights.epochs", "%d leaves the search nothing to do in the later of the %d epochs; use 0, or fewer epochs", s.Weights.Epochs, s.Epochs)
 	var images []int
 	if s.Budget != nil {

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/optimizer"
+	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/checkpoint"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 // probes is the number of uniformly drawn architectures whose validation loss shows how far the shared weights are
@@ -50,6 +52,9 @@ func (m *mean) values() (loss, accuracy float64) {
 
 // train runs the epochs of a search. a is nil when there is no alpha.
 func (r *run) train(ctx context.Context, a *alpha) error {
+	if a == nil && r.given() {
+		return r.begin()
+	}
 	t, err := r.newTrainer()
 	if err != nil {
 		return err
@@ -70,9 +75,8 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err != nil {
 		return err
 	}
-	r.weightSteps = r.weightEpochs() * training.Batches()
-	t.schedule = optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightSteps)
-	if err := r.weights.Write(r.index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
+	t.schedule = optimizer.Cosine(r.Weights.LearningRate, r.Weights.LearningRateMin, r.weightEpochs()*training.Batches())
+	if err := r.begin(); err != nil {
 		return err
 	}
 	done, err := r.resume(t, a)
@@ -94,7 +98,24 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 			return err
 		}
 	}
+	r.weightSteps = min(len(r.history), r.weightEpochs()) * training.Batches()
 	return nil
+}
+
+// begin sets the weights to what they are before the first step: drawn, or given.
+func (r *run) begin() error {
+	if !r.given() {
+		return r.weights.Write(r.index.Initialize(seed.New(r.job.Seed, "weights")))
+	}
+	in, ok := r.job.Input("trained")
+	if !ok {
+		return &pipeline.SettingError{Path: "weights.at", Err: fmt.Errorf("the weights are to be %s, but nothing is connected to input trained; add a stage of kind weights", Given)}
+	}
+	flat, err := supernet.LoadWeights(in.Path, r.index)
+	if err != nil {
+		return err
+	}
+	return r.weights.Write(flat)
 }
 
 func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {

@@ -106,7 +106,8 @@ func (s *Settings) validateGradient(check func(ok bool, path, format string, arg
 	a, name := s.Alpha, s.Algorithm
 	check(a.Start < 0 || a.Start >= s.Weights.WarmUp, "alpha.start", "%d is before the end of the warm-up of %d epochs, in which alpha has no effect on the weights", a.Start, s.Weights.WarmUp)
 	check(a.Start >= 0 && a.Start < s.Epochs, "alpha.start", "%d leaves alpha no epoch of the %d to move in", a.Start, s.Epochs)
-	check(a.Start <= s.weightEpochs() || a.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", a.Start, s.Weights.Epochs)
+	check(!s.given() || a.Start == 0, "alpha.start", "%d leaves the epochs before it nothing to move: the weights are given", a.Start)
+	check(s.given() || a.Start <= s.weightEpochs() || a.Start >= s.Epochs, "alpha.start", "%d leaves the epochs after the %d of weights.epochs without anything to move", a.Start, s.Weights.Epochs)
 	check(positive(a.LearningRate), "alpha.learning_rate", "%v is not a number above 0", a.LearningRate)
 	check(a.Beta1 >= 0 && a.Beta1 < 1, "alpha.beta1", "%v is not in [0, 1)", a.Beta1)
 	check(a.Beta2 >= 0 && a.Beta2 < 1, "alpha.beta2", "%v is not in [0, 1)", a.Beta2)

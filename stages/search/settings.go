@@ -21,6 +21,7 @@ const (
 	AtCenter   = "center"   // the search's own relaxed architecture (or, with gumbel, a sample of it)
 	AtNeighbor = "neighbor" // a neighbor of it, drawn anew for every step
 	AtPath     = "path"     // one architecture drawn uniformly for every step
+	Given      = "given"    // nothing: they come from a stage of kind "weights" and stay as they are
 )
 
 // Settings are the settings of the stage kind "search".
@@ -39,7 +40,7 @@ type Settings struct {
 
 // WeightSettings say how the shared weights are trained.
 type WeightSettings struct {
-	At              string  `yaml:"at" enum:"center,neighbor,path" doc:"What the weights are trained at: center (the relaxed architecture), neighbor (a drawn neighbor of it) or path (one uniformly drawn architecture a step)."`
+	At              string  `yaml:"at" enum:"center,neighbor,path,given" doc:"What the weights are trained at: center (the relaxed architecture), neighbor (a drawn neighbor of it) or path (one uniformly drawn architecture a step). given takes those of a stage of kind weights, as they are; epochs are those of alpha then."`
 	WarmUp          int     `yaml:"warm_up" doc:"Epochs at the start in which every operation takes part with equal weight, whatever the weights are trained at later."`
 	Epochs          int     `yaml:"epochs" doc:"Epochs after which the weights stay as they are; 0 trains them throughout."`
 	LearningRate    float64 `yaml:"learning_rate" doc:"Learning rate at the start; it falls along a cosine."`
@@ -79,13 +80,14 @@ func (s *Settings) Validate() error {
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
 	oneOf("algorithm", s.Algorithm, append(GradientAlgorithms(), Random, sampling.Evolution, sampling.Local, sampling.Halving)...)
-	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath)
+	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath, Given)
 	oneOf("alpha.relaxation", s.Alpha.Relaxation, Auto, Softmax, Gumbel, Dirichlet)
 	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)
 	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
 	check(s.ScoreImages >= 0, "score_images", "%d images; give a number of images, or 0 for all", s.ScoreImages)
 	check(s.Weights.Epochs >= 0 && s.Weights.Epochs <= s.Epochs, "weights.epochs", "%d is not between 0 and the %d epochs of the search", s.Weights.Epochs, s.Epochs)
 	check(s.Weights.WarmUp >= 0 && s.Weights.WarmUp <= s.weightEpochs(), "weights.warm_up", "%d is not between 0 and the %d epochs in which the weights are trained", s.Weights.WarmUp, s.weightEpochs())
+	check(!s.given() || s.Weights.Epochs == 0, "weights.epochs", "%d epochs, but the weights are given and stay as they are; remove it", s.Weights.Epochs)
 	check(positive(s.Weights.LearningRate), "weights.learning_rate", "%v is not a number above 0", s.Weights.LearningRate)
 	check(s.Weights.LearningRateMin >= 0 && s.Weights.LearningRateMin <= s.Weights.LearningRate, "weights.learning_rate_min", "%v is not between 0 and the learning rate %v", s.Weights.LearningRateMin, s.Weights.LearningRate)
 	if s.budgeted() {
@@ -93,7 +95,7 @@ func (s *Settings) Validate() error {
 	}
 	switch {
 	case s.Algorithm == Random && !s.budgeted():
-		check(s.Weights.At == AtPath, "weights.at", "random search has no center to train the weights at; use %q", AtPath)
+		check(s.Weights.At == AtPath || s.given(), "weights.at", "random search has no center to train the weights at; use %q", AtPath)
 		check(s.Weights.Epochs <= 0 || s.Weights.Epochs >= s.Epochs, "weights.epochs", "%d leaves random search nothing to do in the later of the %d epochs; use 0, or fewer epochs", s.Weights.Epochs, s.Epochs)
 		check(s.Candidates >= 1, "candidates", "%d candidates; at least 1 is needed", s.Candidates)
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
@@ -106,8 +108,14 @@ func (s *Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
+// given reports whether the weights come from another stage, trained.
+func (s *Settings) given() bool { return s.Weights.At == Given }
+
 // weightEpochs returns how many epochs the weights are trained for.
 func (s *Settings) weightEpochs() int {
+	if s.given() {
+		return 0
+	}
 	if s.Weights.Epochs > 0 {
 		return s.Weights.Epochs
 	}

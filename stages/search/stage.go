@@ -36,6 +36,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "architecture_step", Type: "architecture-step", Doc: "Gradient of the loss by the edge probabilities."},
 			{Name: "path", Type: "path-supernet", Doc: "The supernet that computes one architecture."},
 			{Name: "path_step", Type: "path-step", Doc: "Training step of one architecture."},
+			{Name: "trained", Type: trainedWeights, Optional: true, Doc: "Shared weights of a stage of kind weights, for weights.at: given."},
 		},
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists."},
@@ -85,6 +86,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	job.Info("%s: weights %s, architectures compared on %d validation images of %dx%d", r.name(), r.origin(), r.sharing.Images(), r.macro.Image[1], r.macro.Image[2])
 	var found *result.Architecture
 	switch {
 	case s.gradient():
@@ -146,8 +148,15 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	r.closers = append(r.closers, r.sharing.Close)
 	r.cache = score.NewCache(r.sharing)
-	r.job.Info("%s: weights trained at %s for %d epochs, architectures compared on %d validation images of %dx%d", r.name(), r.Weights.At, r.weightEpochs(), r.sharing.Images(), macro.Image[1], macro.Image[2])
 	return nil
+}
+
+// origin says where the weights come from.
+func (r *run) origin() string {
+	if r.given() {
+		return "as they are given"
+	}
+	return fmt.Sprintf("trained at %s for %d epochs", r.Weights.At, r.weightEpochs())
 }
 
 func (r *run) path(port string) string {
@@ -182,10 +191,7 @@ func (r *run) write(found *result.Architecture) error {
 	if err := result.WriteScores(r.job.Output("scores"), r.cache.Record(r.space, r.sharing.Sample())); err != nil {
 		return err
 	}
-	flat := make([]float32, r.index.Total())
-	r.weights.Read(flat)
-	about := map[string]string{"plateau.space": r.space.Reference(), "plateau.content": "shared weights"}
-	if err := supernet.SaveWeights(r.job.Output("weights"), about, supernet.Vector{Index: r.index, Data: flat}); err != nil {
+	if err := r.saveWeights(r.job.Output("weights")); err != nil {
 		return err
 	}
 	if found.OwnScore != nil {

@@ -87,7 +87,7 @@ func (t *trainer) batch() int {
 // relaxedWeights reports whether the weights are trained on the relaxed supernet after the warm-up: at the center
 // or a neighbor of it, when the center itself is relaxed.
 func (r *run) relaxedWeights() bool {
-	return r.gradient() && r.Weights.At != AtPath && r.relaxation() != Gumbel
+	return r.gradient() && r.Weights.At != AtPath && !r.given() && r.relaxation() != Gumbel
 }
 
 // train makes one step on a batch of an epoch. center is what the search stands at now; it is not looked at for AtPath.
