@@ -1,6 +1,7 @@
 package sample_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/sample"
@@ -82,7 +84,7 @@ func TestEveryEvaluatorSearches(t *testing.T) {
 		metrics        []string
 	}{
 		{"sharing", "{algorithm: random, budget: 20, policy: sampled, neighborhood: {radius: 1, samples: 2}, evaluator: {kind: sharing, network: {channels: 2, cells: 1}, sharing: {images: 8}, costs: {metrics: [parameters]}}}", all, []string{"parameters", "neighborhood_score"}},
-		{"proxy", "{algorithm: evolution, budget: 8, population: 3, tournament: 2, neighborhood: {radius: 0}, evaluator: {kind: proxy, network: {channels: 2, cells: 1}, proxy: {proxies: [synflow, grad_norm], images: 4}}}", only, []string{"synflow", "grad_norm"}},
+		{"proxy", "{algorithm: evolution, budget: 5, population: 3, tournament: 2, neighborhood: {radius: 0}, evaluator: {kind: proxy, network: {channels: 2, cells: 1}, proxy: {proxies: [synflow, grad_norm], images: 4}}}", only, []string{"synflow", "grad_norm"}},
 		{"training", "{algorithm: halving, budget: 4, candidates: 3, keep: 0.4, neighborhood: {radius: 0}, evaluator: {kind: training, training: {channels: 2, cells: 1, epochs: 2, budgets: [1], continue: true, training: {batch: 8}}}}", only, []string{"train_loss", "valid_top1"}},
 		{"exec", "{algorithm: random, budget: 4, neighborhood: {radius: 0}, evaluator: " + exec("count", "") + "}", only, []string{"nodes", "pools"}},
 		{"exec on inherited weights", "{algorithm: random, budget: 2, neighborhood: {radius: 0}, evaluator: " + exec("count", ", weights: inherited") + "}", all, []string{"nodes"}},
@@ -199,5 +201,36 @@ func TestEvaluatorSettingsAreStrict(t *testing.T) {
 	err := stagetest.Stage(t, sample.Kind(nil), "{evaluator: {kind: proxy}, objective: {constraints: [{metric: latency, at_most: 3}]}}").(pipeline.Validator).Validate()
 	if one := new(pipeline.SettingError); !errors.As(err, &one) || !slices.Contains(one.Known, "latency_ms") {
 		t.Errorf("%v does not lead to latency_ms", err)
+	}
+}
+
+// A search that was interrupted asks the command only for what it had not answered.
+func TestAnInterruptedSearchGoesOn(t *testing.T) {
+	in := map[string]pipeline.Artifact{"dataset": images(t)["dataset"]}
+	run := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Inputs: in, Seed: 5, Scratch: t.TempDir(), Settings: "{algorithm: random, budget: 6, neighborhood: {radius: 0}, evaluator: " + exec("count", "") + "}"}
+	whole := run
+	whole.Scratch = ""
+	want := whole.Must(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first := run
+	first.Context = ctx
+	first.Watch = func(e event.Event) {
+		if e.Progress != nil && e.Progress.Phase == "evaluate" && e.Progress.Done == 3 {
+			cancel()
+		}
+	}
+	if res := first.Do(t); !errors.Is(res.Err, context.Canceled) {
+		t.Fatal(res.Err)
+	}
+	got := run.Must(t)
+	if a, b := want.Bytes(t), got.Bytes(t); a["architecture"] != b["architecture"] || a["scores"] != b["scores"] || a["trajectory"] != b["trajectory"] {
+		t.Error("the result is another one than that of an uninterrupted search")
+	}
+	if n := strings.Count(got.Bytes(t)["attempts"], "\n"); n != 6 {
+		t.Errorf("the command has run %d times for 6 architectures", n)
+	}
+	if !strings.Contains(got.Logged("info"), "continuing with 3 architectures evaluated") {
+		t.Error(got.Logged("info"))
 	}
 }
