@@ -1,0 +1,116 @@
+package stages_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plateau-nas/plateau/configs"
+	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/store"
+	"github.com/plateau-nas/plateau/stages"
+	"github.com/plateau-nas/plateau/stages/internal/stagetest"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// smallComparison is the shipped document at a size that shows that its stages fit together, and nothing else.
+const smallComparison = `
+extends: darts-or-na-darts
+variables: {seeds: [1, 2]}
+stages:
+  data: {settings: {source: shapes, size: 16, train_images: 64, test_images: 10}}
+  supernet: {settings: {channels: 2, training: {batch: 16}, score_batch: 16}}
+  coupled: {matrix: {method: {darts: {epochs: 1, finalists: 2}}}}
+  weights: {settings: {epochs: 1, warm_up: 0}}
+  search:
+    matrix:
+      method:
+        decoupled:
+        na_darts: {epochs: 1, finalists: 2, neighborhood: {samples: 1}}
+        random: {budget: {evaluations: 30}}
+        na_random: {budget: {evaluations: 30}}
+  neighborhood: {settings: {samples: 4, score_images: 16}}
+  compare: {settings: {pairs: [[darts, na_darts], [random, na_random]]}}
+`
+
+// tableFile writes a table in which skip connections and operations that do nothing cost accuracy.
+func tableFile(t *testing.T, name, column string) string {
+	t.Helper()
+	sp := space.NASBench201()
+	var b strings.Builder
+	fmt.Fprintf(&b, "index,arch,%s\n", column)
+	i := 0
+	for a := range sp.All() {
+		fmt.Fprintf(&b, "%d,%s,%d\n", i, sp.Format(a), 90-5*sp.CountOperation(a, "skip_connect")-10*sp.CountOperation(a, "none"))
+		i++
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The stages of the shipped comparison fit together, every method is judged by both tables, and each pays for what it used:
+// weights that several methods share count for all of them.
+func TestComparisonDocument(t *testing.T) {
+	reg, err := stages.Registry(stagetest.Opener(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped := func(name string) ([]byte, bool) {
+		text, err := configs.Read(name)
+		return text, err == nil
+	}
+	doc, err := pipeline.Loader{Shipped: shipped}.Load("small.yaml", []byte(smallComparison))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{Overrides: []string{
+		"truth.path=" + tableFile(t, "accuracy_200ep_cifar100.csv", "cifar100_test_mean"), "table.path=" + tableFile(t, "accuracy_12ep.csv", "cifar10_test"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
+	res, err := runner.Run(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]float64{}
+	for _, s := range res.Stages {
+		if s.Kind == "compare" {
+			for _, v := range s.Metrics {
+				m[v.Name] = v.Value
+			}
+		}
+	}
+	for _, method := range []string{"darts", "na_darts", "na_darts_search", "random", "na_random"} {
+		for _, measure := range []string{"truth", "table"} {
+			if v, ok := m["mean_"+method+"_"+measure]; !ok || v < 30 || v > 90 {
+				t.Errorf("%s of %s is %v", measure, method, v)
+			}
+		}
+		// 32 images to train on in batches of 16, one epoch.
+		if m["weight_steps_"+method] != 2 || m["seconds_"+method] <= 0 {
+			t.Errorf("%s took %v steps and %v seconds", method, m["weight_steps_"+method], m["seconds_"+method])
+		}
+	}
+	for name, want := range map[string]float64{
+		"seeds": 2, "best_truth": 90, "p_least_na_darts_vs_darts_truth": 0.5, "evaluations_random": 30,
+		"alpha_passes_darts": 2, "alpha_passes_na_darts": 4, "weight_steps_na_random": 2,
+	} {
+		if m[name] != want {
+			t.Errorf("%s is %v, want %v", name, m[name], want)
+		}
+	}
+	if m["evaluations_na_darts"] <= m["evaluations_na_darts_search"] || m["p_na_random_vs_random_table"] == 0 {
+		t.Errorf("%v", m)
+	}
+}
