@@ -397,6 +397,9 @@ func TestFolderAsImageNet(t *testing.T) {
 	if want := "the center square at 6x6 for training, 0.75 of its side at 4x4 for the test, 8 training images, 2 test images"; !strings.HasSuffix(d.Source, want) {
 		t.Errorf("source %q, want %q", d.Source, want)
 	}
+	if _, said := runStage(t, s, 1); !strings.HasSuffix(said[0].Message, "8 training and 0 validation images of 6x6, and 2 test images of 4x4") {
+		t.Errorf("the stage said %q", said[0].Message)
+	}
 	path := filepath.Join(t.TempDir(), "dataset.safetensors")
 	if err := d.Save(path); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,9 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		return err
 	}
 	counts := fmt.Sprintf("%d training, %d validation and %d test images of %dx%d", d.Train.Count, d.Valid.Count, d.Test.Count, d.Train.Width, d.Train.Height)
+	if d.Test.Width != d.Train.Width {
+		counts = fmt.Sprintf("%d training and %d validation images of %dx%d, and %d test images of %dx%d", d.Train.Count, d.Valid.Count, d.Train.Width, d.Train.Height, d.Test.Count, d.Test.Width, d.Test.Height)
+	}
 	job.Info("%s: %s", d.Name, counts)
 	job.Info("%d classes: %s", len(d.Classes), abridge(d.Classes, 10))
 	job.Info("normalization by channel: mean %s, standard deviation %s", decimals(d.Mean), decimals(d.Std))
