@@ -128,7 +128,7 @@ func (s *Settings) pairs(r *Result, m Measure, root uint64) []Pair {
 	for i, v := range stat.Holm(p) {
 		out[i].PHolm = v
 		out[i].Significant = v <= s.Significance
-		out[i].Verdict = s.verdict(m, out[i], len(out))
+		out[i].Verdict = s.verdict(m, out[i], len(out)) + dearer(out[i])
 	}
 	return out
 }
@@ -192,6 +192,24 @@ func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 			plural(p.Seeds, "seed"), probability(p.PLeast), s.Significance, together, needed(s.Significance/float64(pairs)))
 	}
 	return text
+}
+
+// tolerance is how far costs may differ and still count as equal.
+const tolerance = 1.25
+
+// dearer says so where a pair did not cost the same: in time, or in evaluations where these are what the methods spend. What
+// follows gradients evaluates little and pays in passes, which the time has.
+func dearer(p Pair) string {
+	costs := []string{"seconds"}
+	if _, gradients := p.Cost["alpha_passes"]; !gradients {
+		costs = append(costs, "evaluations")
+	}
+	for _, c := range costs {
+		if v, ok := p.Cost[c]; ok && (v > tolerance || v < 1/tolerance) {
+			return fmt.Sprintf(" The cost is not equal: %s took %.2f times the %s of %s.", p.Other, v, c, p.Plain)
+		}
+	}
+	return ""
 }
 
 // needed returns the number of seeds with which p can reach a level.

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/plateau-nas/plateau/stages/report"
@@ -31,7 +32,7 @@ type view struct {
 	Findings      []findingsView
 	CostNames     []costView
 	Costs         []costRow
-	CostNote      string
+	Ratios        []costRow
 }
 
 type measureView struct{ Name, Text, Best, From string }
@@ -132,7 +133,7 @@ func (r *Result) view() view {
 	for _, c := range r.Costs {
 		v.CostNames = append(v.CostNames, costView{strings.ReplaceAll(c, "_", " "), costText(c)})
 	}
-	v.CostNote = r.costNote()
+	v.Ratios = r.ratios()
 	return v
 }
 
@@ -298,23 +299,23 @@ func (r *Result) chart(m Measure) chart.Pairs {
 	return c
 }
 
-// costNote says how equal the costs of the pairs are.
-func (r *Result) costNote() string {
-	var parts []string
-	said := map[string]bool{}
+// ratios are the costs of the pairs, the other method's by the plain one's.
+func (r *Result) ratios() []costRow {
+	var rows []costRow
 	for _, p := range r.Pairs {
-		var ratios []string
+		row := costRow{Name: p.Other + " / " + p.Plain}
 		for _, c := range r.Costs {
+			text := "–"
 			if v, ok := p.Cost[c]; ok {
-				ratios = append(ratios, fmt.Sprintf("%.2f times the %s", v, strings.ReplaceAll(c, "_", " ")))
+				text = fmt.Sprintf("%.2f×", v)
 			}
+			row.Cells = append(row.Cells, text)
 		}
-		if len(ratios) > 0 && !said[p.Title()] {
-			said[p.Title()] = true
-			parts = append(parts, fmt.Sprintf("%s took %s of %s.", p.Other, strings.Join(ratios, ", "), p.Plain))
+		if !slices.ContainsFunc(rows, func(o costRow) bool { return o.Name == row.Name }) {
+			rows = append(rows, row)
 		}
 	}
-	return strings.Join(parts, " ")
+	return rows
 }
 
 // minus writes minus signs as such.

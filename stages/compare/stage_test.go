@@ -228,6 +228,9 @@ func TestTheLastStageOfAMethodIsItsOutcome(t *testing.T) {
 	if got := o.Pairs[0].Cost["seconds"]; got != 1.5 {
 		t.Errorf("na_darts costs %v times the seconds", got)
 	}
+	if v := o.Pairs[0].Verdict; !strings.Contains(v, "not equal: na_darts took 1.50 times the seconds of darts") {
+		t.Error(v)
+	}
 	f, err := os.Open(o.paths["csv"])
 	if err != nil {
 		t.Fatal(err)
