@@ -201,7 +201,7 @@ func (e *Evaluator) wants(names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(e.settings.Proxies, n) })
 }
 
-// session loads a graph that runs once or twice: rewriting it would take longer than it saves.
+// session loads a graph that runs once or twice: rewriting it takes longer than it saves.
 func (e *Evaluator) session(name string, build func() (*onnx.ModelProto, error)) (*runtime.Session, error) {
 	m, err := build()
 	if err != nil {
@@ -211,7 +211,7 @@ func (e *Evaluator) session(name string, build func() (*onnx.ModelProto, error))
 	if err != nil {
 		return nil, err
 	}
-	return e.runtime.NewSession(data, runtime.SessionOptions{Name: name, Threads: 1, Optimization: "basic"})
+	return e.runtime.NewSession(data, runtime.SessionOptions{Name: name, Threads: 1, Optimization: "off"})
 }
 
 // sensitivity computes every proxy but synflow.
