@@ -30,8 +30,9 @@ type alpha struct {
 	// alpha.
 	update                              *runtime.Step
 	gradient, noise, count, temperature []float32
-	tau                                 float64   // temperature of the samples in this epoch
-	second                              *unrolled // nil for the first order
+	tau                                 float64        // temperature of the samples in this epoch
+	second                              *unrolled      // nil for the first order
+	fixed                               *dataset.Batch // what curvature is measured on
 
 	arch                          *runtime.Step // loss and gradient by the probabilities
 	images, probabilities         []float32

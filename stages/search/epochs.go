@@ -87,6 +87,11 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if a != nil && a.second != nil {
 		a.second.momentum = t.momentum
 	}
+	if a != nil && r.Alpha.Hessian > 0 {
+		if a.fixed, err = r.fixedBatch(ctx, t.batch()); err != nil {
+			return err
+		}
+	}
 	for epoch := done; epoch < r.Epochs; epoch++ {
 		if r.collapsed(epoch) {
 			break
@@ -185,7 +190,7 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 	row.TrainLoss, row.TrainAccuracy = train.values()
 	row.ValidLoss, row.ValidAccuracy = valid.values()
 	if a != nil {
-		if err := r.trace(ctx, a, &row, moveAlpha, validation); err != nil {
+		if err := r.trace(ctx, a, &row, moveAlpha); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,8 @@ package search
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
@@ -14,21 +16,30 @@ const skipConnect = "skip_connect"
 
 // trace notes where alpha stands after an epoch. The largest eigenvalue is always measured on the same batch, so that
 // epochs compare.
-func (r *run) trace(ctx context.Context, a *alpha, row *result.SearchEpoch, moved bool, validation *dataset.Loader) error {
+func (r *run) trace(ctx context.Context, a *alpha, row *result.SearchEpoch, moved bool) (err error) {
 	p := a.at(a.theta())
 	derived := r.space.Derive(p.weights())
 	row.AlphaEntropy, row.Architecture, row.Skips = p.probabilities.Entropy(), r.space.Format(derived), r.skips(derived)
 	if !moved || r.Alpha.Hessian == 0 {
 		return nil
 	}
-	for b, err := range validation.Epoch(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		row.Eigenvalue, err = a.curvature(ctx, b, seed.New(r.job.Seed, "hessian", strconv.Itoa(row.Epoch)))
-		return err
+	row.Eigenvalue, err = a.curvature(ctx, a.fixed, seed.New(r.job.Seed, "hessian", strconv.Itoa(row.Epoch)))
+	return err
+}
+
+// fixedBatch returns the first validation images as they are.
+func (r *run) fixedBatch(ctx context.Context, size int) (*dataset.Batch, error) {
+	loader, err := dataset.NewLoader(r.data.Valid, r.data.Mean, r.data.Std, dataset.LoaderOptions{Batch: size, DropLast: true})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	for b, err := range loader.Epoch(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		return &dataset.Batch{X: slices.Clone(b.X), Y: slices.Clone(b.Y), Count: b.Count}, nil
+	}
+	return nil, fmt.Errorf("%d validation images do not fill a batch of %d", r.data.Valid.Count, size)
 }
 
 // skips counts the skip connections of an architecture, in the first kind of cell where there are several: the normal one.
