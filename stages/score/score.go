@@ -2,8 +2,9 @@
 //
 // Its nouns: an Evaluator scores architectures, better ones higher; a Result is its answer to one of them, which may be
 // that it failed; WeightSharing is the evaluator that runs a trained supernet on validation images; a Cache remembers
-// what an evaluator has answered, so that no architecture is scored twice. Package scoretest holds the tests that every
-// evaluator passes.
+// what an evaluator has answered, so that no architecture is scored twice. The other evaluators are packages of their own: training, proxy
+// and command here, the table's in package table; cost adds what an architecture costs to any of them, and evaluator opens the
+// one that a document asks for. Package scoretest holds the tests that every evaluator passes.
 package score
 
 import (
