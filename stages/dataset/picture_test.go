@@ -1,9 +1,14 @@
 package dataset
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	pixel "image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -156,4 +161,48 @@ func TestReadPicturesCountsBadFiles(t *testing.T) {
 		strings.Contains(err.Error(), "10.png") || !strings.HasSuffix(err.Error(), "and 3 more") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// Whatever the bytes, a picture is decoded to as many values as are wanted, or there is an error.
+func FuzzPicture(f *testing.F) {
+	dir := f.TempDir()
+	for _, ext := range []string{"png", "jpg", "gif"} {
+		name := filepath.Join(dir, "x."+ext)
+		file, err := os.Create(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		picture := plain(7, 5, pixel.NRGBA{200, 100, 50, 128})
+		switch ext {
+		case "png":
+			err = png.Encode(file, picture)
+		case "jpg":
+			err = jpeg.Encode(file, picture, nil)
+		default:
+			err = gif.Encode(file, picture, nil)
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
+			f.Fatal(err)
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for _, format := range pictureFormats() {
+			// Large pictures are within the bounds, but take time.
+			if size, err := format.config(bytes.NewReader(content)); err == nil && size.Width*size.Height > 1<<16 {
+				t.Skip()
+			}
+		}
+		picture, err := decodePicture(content)
+		if err != nil {
+			return
+		}
+		if im, err := squarePicture(picture, 0.875).resize(4); err != nil || len(im.Pixels) != 48 {
+			t.Fatalf("%v: %v", picture.Bounds(), err)
+		}
+	})
 }
