@@ -6,7 +6,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/result"
 )
 
-// darts moves alpha and the shared weights in turn (Liu, Simonyan, Yang, ICLR 2019, first order; on the neighborhood's
+// darts moves alpha and the shared weights in turn (Liu, Simonyan, Yang, ICLR 2019, and kin; on the neighborhood's
 // aggregated loss when the radius is not 0) and derives the architecture that it stands for.
 // The finalists are that architecture and the next most probable ones; all are scored by weight sharing, for the
 // record and for the stages after this one, but the choice is alpha's.
