@@ -95,7 +95,7 @@ func TestPartialChannelsAgreeWithPyTorch(t *testing.T) {
 
 // At one-hot probabilities the relaxed form is the path form, and that the one with constant weights.
 func TestFormsOfPartialSupernetsAgree(t *testing.T) {
-	for _, sn := range []*supernet.Supernet{partial(t, space.NASBench201(), 4, 1, 8), partial(t, space.DARTS(), 2, 3, 8)} {
+	for _, sn := range []*supernet.Supernet{partial(t, space.NASBench201(), 4, 1, 8), partial(t, everyOperation(t), 4, 1, 8), partial(t, space.DARTS(), 2, 3, 8)} {
 		t.Run(sn.Space.Name, func(t *testing.T) {
 			rng, size := rand.New(rand.NewPCG(3, 8)), int64(8)
 			weights, edges := sn.Index.Initialize(rng), int64(len(sn.Space.Edges))
