@@ -1,5 +1,5 @@
-// Package search finds architectures: search by sampling on shared weights (package sampling) and differentiable search
-// (DARTS), each on a plain or on a neighborhood-aggregated objective.
+// Package search finds architectures: search by sampling on shared weights (package sampling) and search by gradients (DARTS
+// in both orders, PC-DARTS, GDAS, DrNAS, A2M), each on a plain or on a neighborhood-aggregated objective.
 //
 // A search has two halves. The weights half trains the shared weights of a supernet; the architecture half either moves
 // architecture parameters along gradients or scores drawn candidates. Both ask package neighborhood for neighbors and
