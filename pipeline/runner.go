@@ -97,6 +97,9 @@ func (r *Runner) Run(ctx context.Context, plan *Plan) (*Result, error) {
 }
 
 func (x *execution) run(ctx context.Context) error {
+	if err := x.dir.keepEarlier(); err != nil {
+		x.emit(event.Event{Type: event.StageLog, Stage: "plateau", Level: "warn", Message: err.Error()})
+	}
 	if err := x.writeRunFile(true); err != nil {
 		return err
 	}

@@ -125,7 +125,11 @@ func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pi
 	r := &pipeline.Runner{
 		Store: st, Dir: dir, Events: sink, LogLevel: a.settings.LogLevel, Version: versionText(), KeepGoing: f.keepGoing, Resources: budget,
 	}
-	return r.Run(ctx, plan)
+	result, err := r.Run(ctx, plan)
+	if result != nil {
+		a.recordRun(ctx, st, result.Dir)
+	}
+	return result, err
 }
 
 // budget reads --cores and --memory.

@@ -15,10 +15,10 @@ import (
 func newRunsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "runs",
-		Short:   "Look after what runs have left",
-		Example: "  plateau runs gc --dry-run",
+		Short:   "List, show and compare runs, and look after what they have left",
+		Example: "  plateau runs list\n  plateau runs compare runs/quickstart runs/quickstart-2\n  plateau runs gc --dry-run",
 	}
-	return group(cmd, newRunsGCCommand(a))
+	return group(cmd, newRunsListCommand(a), newRunsShowCommand(a), newRunsCompareCommand(a), newRunsGCCommand(a))
 }
 
 type gcFlags struct {

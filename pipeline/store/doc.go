@@ -9,6 +9,7 @@
 //	stages/ab/abcdef....json         the record of a finished stage, named by the stage's key
 //	latest/DOCUMENT.json             by stage, the key under which that stage of that document finished last
 //	runs/ID.json                     a run directory that uses the store, and the keys that its run names; ID is a hash of its path
+//	history.sqlite                   what is known of all runs; made anew from their directories when it is lost (package history)
 //	verified.json                    the size, times and inode of large objects when their bytes were last found right
 //	locks/KEY.lock                   an advisory lock: held by the process that is computing KEY
 //	locks/use.lock                   an advisory lock: shared by runs, held alone by [Store.Collect]
