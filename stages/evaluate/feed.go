@@ -10,6 +10,9 @@ import (
 	"github.com/plateau-nas/plateau/stages/dataset"
 )
 
+// ErrInputUnknown is the error about a model of which neither its metadata nor the options say what numbers it takes.
+var ErrInputUnknown = errors.New("it does not say what numbers it takes for a pixel")
+
 // feed turns images into what a model takes.
 type feed struct {
 	name    string
@@ -66,7 +69,26 @@ func (f *feed) fit(in runtime.IOInfo, im *dataset.Images, layout Layout) error {
 	if layout != LayoutAuto && layout != "" {
 		as = fmt.Sprintf(" as %s", layout)
 	}
-	return fmt.Errorf("its input is %s, which the data set's images of %d channels, %dx%d pixels do not fit%s; give the data set the model's image size", in, c, h, w, as)
+	mend := "give the data set the model's image size"
+	if other, wanted := wantsOtherChannels(in.Shape, im); other {
+		mend = fmt.Sprintf("set channels to %s, and the images are converted", wanted)
+	}
+	return fmt.Errorf("its input is %s, which the data set's images of %d channels, %dx%d pixels do not fit%s; %s", in, c, h, w, as, mend)
+}
+
+// wantsOtherChannels tells whether a model takes color where the images are gray, or the other way round, and what to call it.
+func wantsOtherChannels(shape []int64, im *dataset.Images) (bool, string) {
+	if len(shape) != 4 {
+		return false, ""
+	}
+	wanted, name := int64(3), fmt.Sprintf("%s or %s", ChannelsRGB, ChannelsBGR)
+	if im.Channels == 3 {
+		wanted, name = 1, string(ChannelsGray)
+	}
+	is := func(d int64, n int) bool { return d < 0 || d == int64(n) }
+	nchw := shape[1] == wanted && is(shape[2], im.Height) && is(shape[3], im.Width)
+	nhwc := shape[3] == wanted && is(shape[1], im.Height) && is(shape[2], im.Width)
+	return nchw || nhwc, name
 }
 
 // numbers fills the table from pixel values to the model's numbers.
@@ -78,7 +100,7 @@ func (f *feed) numbers(metadata map[string]string, o Options) error {
 		case f.dtype == runtime.Uint8:
 			input = InputPixels // nothing else fits into a byte
 		case input == "":
-			return errors.New("it does not say what numbers it takes for a pixel; set input to pixels (0 to 255), unit (0 to 1), normalized (by the data set's mean and standard deviation) or custom")
+			return fmt.Errorf("%w; set input to pixels (0 to 255), unit (0 to 1), normalized (by the data set's mean and standard deviation) or custom", ErrInputUnknown)
 		}
 	}
 	if f.dtype == runtime.Uint8 && input != InputPixels {

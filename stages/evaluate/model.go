@@ -68,6 +68,13 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 	if err := checkImages(im, classes); err != nil {
 		return nil, err
 	}
+	if err := checkClassMap(o.ClassMap, len(classes)); err != nil {
+		return nil, err
+	}
+	im, _, err := o.Channels.convert(im)
+	if err != nil {
+		return nil, err
+	}
 	if o.Warn == nil {
 		o.Warn = func(string, ...any) {}
 	}
@@ -75,12 +82,15 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 	if err != nil {
 		return nil, err
 	}
-	warnOfClasses(s.Metadata(), classes, o.Warn)
-	output, err := chooseOutput(s.Outputs(), len(classes), o.Output)
+	if o.ClassMap == nil {
+		warnOfClasses(s.Metadata(), classes, o.Warn)
+	}
+	t := newTally(len(classes), o.ClassMap)
+	output, err := chooseOutput(s.Outputs(), t, o.Output)
 	if err != nil {
 		return nil, err
 	}
-	scores, err := scoresOf(s.Metadata(), o.Scores)
+	scores, from, err := scoresOf(s.Metadata(), o.Scores)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +98,10 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 		Model: m.GetGraph().GetName(), Dataset: o.Dataset, Split: o.Split,
 		Provider: rt.Provider(), Threads: rt.Threads(), Library: rt.LibraryVersion(),
 	}
-	t := newTally(len(classes))
 	if out.Throughput, err = f.run(ctx, s, output, im, o, t); err != nil {
 		return nil, err
 	}
-	t.fill(out, scores, classes)
+	t.fill(out, scores, from, classes)
 	cost(out, m, f, s.Metadata(), o.Warn)
 	if o.LatencyRuns > 0 {
 		if out.Latency, err = f.latency(ctx, s, im, o); err != nil {
@@ -112,6 +121,21 @@ func checkImages(im *dataset.Images, classes []string) error {
 	for i, l := range im.Labels {
 		if l < 0 || l >= int64(len(classes)) {
 			return fmt.Errorf("image %d has the label %d, but there are %d classes", i, l, len(classes))
+		}
+	}
+	return nil
+}
+
+func checkClassMap(scoreOf []int, classes int) error {
+	if scoreOf == nil {
+		return nil
+	}
+	if len(scoreOf) != classes {
+		return fmt.Errorf("the class map names %d scores for %d classes", len(scoreOf), classes)
+	}
+	for class, score := range scoreOf {
+		if score < 0 || slices.Index(scoreOf, score) != class {
+			return fmt.Errorf("the class map gives class %d the score %d, which is below 0 or that of another class", class, score)
 		}
 	}
 	return nil
@@ -159,11 +183,12 @@ func (f *feed) run(ctx context.Context, s *runtime.Session, output string, im *d
 			images += rows
 		}
 		scores, ok := y[output].Data.([]float32)
-		if !ok || len(scores) != rows*t.classes {
+		each := len(scores) / rows
+		if !ok || len(scores) != rows*each || !t.fits(int64(each)) {
 			return nil, fmt.Errorf("its output %q has the shape %v for %d images; it must give one float32 score for each of the data set's %d classes", output, y[output].Shape, rows, t.classes)
 		}
 		for i := range n {
-			if err := t.add(scores[i*t.classes:(i+1)*t.classes], im.Labels[first+i]); err != nil {
+			if err := t.add(scores[i*each:(i+1)*each], im.Labels[first+i]); err != nil {
 				return nil, err
 			}
 		}
@@ -202,7 +227,7 @@ func summarize(times []float64) *result.Latency {
 		sum += t
 	}
 	at := func(q float64) float64 { return times[max(int(math.Ceil(q*float64(len(times))))-1, 0)] }
-	return &result.Latency{Mean: sum / float64(len(times)), P50: at(0.5), P95: at(0.95)}
+	return &result.Latency{Mean: sum / float64(len(times)), P50: at(0.5), P90: at(0.9), P95: at(0.95), P99: at(0.99)}
 }
 
 // cost adds parameters and multiply-adds. A model that cannot be measured leaves them at 0.
@@ -222,7 +247,8 @@ func cost(out *result.Metrics, m *onnx.ModelProto, f *feed, metadata map[string]
 }
 
 // chooseOutput finds the output with the scores.
-func chooseOutput(outputs []runtime.IOInfo, classes int, wanted string) (string, error) {
+func chooseOutput(outputs []runtime.IOInfo, t *tally, wanted string) (string, error) {
+	classes := t.classes
 	fits := func(o runtime.IOInfo) bool {
 		if o.DType != runtime.Float32 {
 			return false
@@ -235,9 +261,9 @@ func chooseOutput(outputs []runtime.IOInfo, classes int, wanted string) (string,
 			elements *= d
 		}
 		if len(o.Shape) == 1 { // a single image without a batch dimension, or a size that is not declared
-			return o.Shape[0] < 0 || o.Shape[0] == int64(classes)
+			return o.Shape[0] < 0 || t.fits(o.Shape[0])
 		}
-		return o.Shape == nil || len(o.Shape) > 1 && elements == int64(classes)
+		return o.Shape == nil || len(o.Shape) > 1 && t.fits(elements)
 	}
 	var found []string
 	for _, o := range outputs {
@@ -262,17 +288,18 @@ func chooseOutput(outputs []runtime.IOInfo, classes int, wanted string) (string,
 	return found[0], nil
 }
 
-func scoresOf(metadata map[string]string, wanted Scores) (Scores, error) {
+// scoresOf returns what the scores are, as far as settings or metadata say, and which of the two did.
+func scoresOf(metadata map[string]string, wanted Scores) (s Scores, from string, err error) {
 	if wanted != ScoresAuto && wanted != "" {
-		return wanted, nil
+		return wanted, "settings", nil
 	}
 	switch s := Scores(metadata[KeyOutput]); s {
 	case "":
-		return ScoresAuto, nil
+		return ScoresAuto, "", nil
 	case ScoresLogits, ScoresProbabilities:
-		return s, nil
+		return s, "metadata", nil
 	default:
-		return "", fmt.Errorf("its metadata say %s = %q, which is not known; set scores", KeyOutput, s)
+		return "", "", fmt.Errorf("its metadata say %s = %q, which is not known; set scores", KeyOutput, s)
 	}
 }
 

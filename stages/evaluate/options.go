@@ -124,6 +124,11 @@ type Options struct {
 	// DataMean and DataStd are those of the data set, of pixel / 255, by channel. They are used with InputNormalized when the
 	// model does not bring its own.
 	DataMean, DataStd []float32
+	// Channels converts the images to what the model takes; empty for the images' own.
+	Channels Channels
+	// ClassMap is the number of the score of each class of the data set, for models that have other classes, more of them, or
+	// another order. Nil when the scores are those of the classes.
+	ClassMap []int
 	// Progress, when set, is called after each run with the number of images done.
 	Progress func(done, total int)
 	// Warn, when set, is told what could not be measured.

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/plateau-nas/plateau/stages/result"
 )
@@ -14,6 +15,9 @@ const topK = 5
 // both losses are summed.
 type tally struct {
 	classes      int
+	scoreOf      []int       // the number of each class's score; nil when it is the class's own
+	classOf      map[int]int // its inverse
+	outside      int         // images taken for a class that the data set does not have
 	count        int
 	top1, topK   int
 	asLogits     float64
@@ -24,17 +28,31 @@ type tally struct {
 	confusion    [][]int
 }
 
-func newTally(classes int) *tally {
-	t := &tally{classes: classes, probable: true, perClass: make([]int, classes), hitsPerClass: make([]int, classes), confusion: make([][]int, classes)}
+func newTally(classes int, scoreOf []int) *tally {
+	t := &tally{classes: classes, scoreOf: scoreOf, classOf: map[int]int{}, probable: true, perClass: make([]int, classes), hitsPerClass: make([]int, classes), confusion: make([][]int, classes)}
 	for i := range t.confusion {
 		t.confusion[i] = make([]int, classes)
+	}
+	for class, score := range scoreOf {
+		t.classOf[score] = class
 	}
 	return t
 }
 
+// fits tells whether a model may give n scores.
+func (t *tally) fits(n int64) bool {
+	if t.scoreOf == nil {
+		return n == int64(t.classes)
+	}
+	return n > int64(slices.Max(t.scoreOf))
+}
+
 // add takes the scores of one image.
 func (t *tally) add(scores []float32, label int64) error {
-	best, better := 0, 0
+	best, better, own := 0, 0, int(label)
+	if t.scoreOf != nil {
+		own = t.scoreOf[label]
+	}
 	sum, high := 0.0, math.Inf(-1)
 	for i, v := range scores {
 		x := float64(v)
@@ -45,7 +63,7 @@ func (t *tally) add(scores []float32, label int64) error {
 			best = i
 		}
 		// Among equal scores the first class wins, as with an argmax.
-		if v > scores[label] || v == scores[label] && int64(i) < label {
+		if v > scores[own] || v == scores[own] && i < own {
 			better++
 		}
 		sum += x
@@ -60,13 +78,19 @@ func (t *tally) add(scores []float32, label int64) error {
 	for _, v := range scores {
 		exp += math.Exp(float64(v) - high)
 	}
-	t.asLogits += high + math.Log(exp) - float64(scores[label])
-	t.asShares += -math.Log(max(float64(scores[label]), smallestProbability))
+	t.asLogits += high + math.Log(exp) - float64(scores[own])
+	t.asShares += -math.Log(max(float64(scores[own]), smallestProbability))
 
 	t.count++
 	t.perClass[label]++
-	t.confusion[label][best]++
-	if int64(best) == label {
+	if t.scoreOf == nil {
+		t.confusion[label][best]++
+	} else if class, ok := t.classOf[best]; ok {
+		t.confusion[label][class]++
+	} else {
+		t.outside++
+	}
+	if best == own {
 		t.top1++
 		t.hitsPerClass[label]++
 	}
@@ -83,16 +107,25 @@ const (
 	smallestProbability = 1e-12
 )
 
-// fill writes what has been gathered into the metrics.
-func (t *tally) fill(m *result.Metrics, scores Scores, classes []string) {
+// fill writes what has been gathered into the metrics. from says where scores is from.
+func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes []string) {
 	n := float64(t.count)
 	m.Count = t.count
 	m.Top1, m.Top5 = float64(t.top1)/n, float64(t.topK)/n
+	if scores == ScoresAuto {
+		scores, from = ScoresLogits, "numbers"
+		if t.probable {
+			scores = ScoresProbabilities
+		}
+	}
+	m.Scores, m.ScoresFrom = string(scores), from
 	m.Loss = t.asLogits / n
-	if scores == ScoresProbabilities || scores == ScoresAuto && t.probable {
+	if scores == ScoresProbabilities {
 		m.Loss = t.asShares / n
 	}
-	m.Confusion = t.confusion
+	if t.outside == 0 { // else a row would not sum to the images of its class
+		m.Confusion = t.confusion
+	}
 	m.PerClass = make([]result.ClassTop1, t.classes)
 	for i, name := range classes {
 		m.PerClass[i] = result.ClassTop1{Class: name, Count: t.perClass[i]}

@@ -4,17 +4,19 @@ import "fmt"
 
 // Metrics is the content of metrics.json: what a model does on a split of a data set.
 type Metrics struct {
-	Model        string      `json:"model"`         // name of the model in its file
-	Dataset      string      `json:"dataset"`       // name of the data set
-	Split        string      `json:"split"`         // "test", "valid" or "train"
-	Count        int         `json:"count"`         // images
-	Top1         float64     `json:"top1"`          // share of images, 0 to 1
-	Top5         float64     `json:"top5"`          // share of images, 0 to 1
-	Loss         float64     `json:"loss"`          // mean cross-entropy in nats
-	Parameters   int64       `json:"parameters"`    // trainable numbers
-	MultiplyAdds int64       `json:"multiply_adds"` // for one image
-	SizeBytes    int64       `json:"size_bytes"`    // of the file
-	Latency      *Latency    `json:"latency_ms"`    // of one image; nil when not measured. Differs from run to run.
+	Model        string      `json:"model"`                 // name of the model in its file
+	Dataset      string      `json:"dataset"`               // name of the data set
+	Split        string      `json:"split"`                 // "test", "valid" or "train"
+	Count        int         `json:"count"`                 // images
+	Top1         float64     `json:"top1"`                  // share of images, 0 to 1
+	Top5         float64     `json:"top5"`                  // share of images, 0 to 1
+	Loss         float64     `json:"loss"`                  // mean cross-entropy in nats
+	Scores       string      `json:"scores,omitempty"`      // what the loss takes the model's scores for: "logits" or "probabilities"
+	ScoresFrom   string      `json:"scores_from,omitempty"` // why: "settings", "metadata" of the model, or the "numbers" that it gave
+	Parameters   int64       `json:"parameters"`            // trainable numbers
+	MultiplyAdds int64       `json:"multiply_adds"`         // for one image
+	SizeBytes    int64       `json:"size_bytes"`            // of the file
+	Latency      *Latency    `json:"latency_ms"`            // of one image; nil when not measured. Differs from run to run.
 	Throughput   *Throughput `json:"throughput,omitempty"`
 	PerClass     []ClassTop1 `json:"per_class"`          // in the order of the data set's classes
 	Confusion    [][]int     `json:"confusion"`          // true class x predicted class; nil when not kept
@@ -27,7 +29,9 @@ type Metrics struct {
 type Latency struct {
 	Mean float64 `json:"mean"`
 	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90,omitempty"`
 	P95  float64 `json:"p95,omitempty"`
+	P99  float64 `json:"p99,omitempty"`
 }
 
 // Throughput is how many images a model takes in a second when they come in batches. It differs from run to run.

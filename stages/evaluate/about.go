@@ -1,0 +1,64 @@
+package evaluate
+
+import (
+	"fmt"
+
+	"github.com/plateau-nas/plateau/exporter/onnx"
+)
+
+// About is what can be known of a classifier before it runs.
+type About struct {
+	Metadata map[string]string
+	// Input is the shape of its input, with -1 for a size that a run decides; nil when the model does not declare it or takes
+	// more than one input.
+	Input []int64
+}
+
+// Read reads what a model file says of itself.
+func Read(path string) (*About, error) {
+	m, err := onnx.Load(path)
+	if err != nil {
+		return nil, fmt.Errorf("read model %s: %w", path, err)
+	}
+	out := &About{Metadata: onnx.Metadata(m)}
+	weights := map[string]bool{} // older files list them among the inputs
+	for _, t := range m.GetGraph().GetInitializer() {
+		weights[t.GetName()] = true
+	}
+	inputs := 0
+	for _, in := range m.GetGraph().GetInput() {
+		if weights[in.GetName()] {
+			continue
+		}
+		inputs++
+		if shape := in.GetType().GetTensorType().GetShape(); shape != nil {
+			out.Input = []int64{}
+			for _, d := range shape.GetDim() {
+				size := d.GetDimValue()
+				if size <= 0 {
+					size = -1
+				}
+				out.Input = append(out.Input, size)
+			}
+		}
+	}
+	if inputs != 1 {
+		out.Input = nil
+	}
+	return out, nil
+}
+
+// Side is the height and width in pixels of the square images that the model takes, or 0 when it takes others or any size.
+func (a *About) Side(layout Layout) int {
+	if len(a.Input) != 4 {
+		return 0
+	}
+	nchw, nhwc := a.Input[2], a.Input[1]
+	switch {
+	case layout != LayoutNHWC && nchw > 0 && nchw == a.Input[3]:
+		return int(nchw)
+	case layout != LayoutNCHW && nhwc > 0 && nhwc == a.Input[2]:
+		return int(nhwc)
+	}
+	return 0
+}
