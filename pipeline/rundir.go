@@ -22,6 +22,7 @@ import (
 //	run.json        the plan and what became of it
 //	events.jsonl    every event of every run in this directory
 //	logs/STAGE.log  what the stage logged
+//	tensorboard/    event files for TensorBoard, a folder a stage, when they are asked for
 //	.plateau/       the lock, the process that holds it, files being written, the digests of outputs not touched since
 //	                they were read (stat.json), and the run.json of earlier runs by when they started (runs/TIME.json)
 type runDir struct {

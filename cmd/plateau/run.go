@@ -52,6 +52,7 @@ type runFlags struct {
 	keepGoing bool
 	cores     int
 	memory    string
+	board     bool
 }
 
 func newRunCommand(a *app) *cobra.Command {
@@ -65,7 +66,9 @@ outputs in the run directory. What was finished before, with the same settings a
 was interrupted continues from its last checkpoint.
 
 A stage takes the whole machine unless its resources in the document, or its kind, say that it needs less; stages
-that fit together run side by side.`),
+that fit together run side by side.
+
+With --tensorboard, "tensorboard --logdir runs" shows the curves of each stage while it runs.`),
 		Example: strings.Trim(`
   plateau run quickstart
   plateau run cifar10 --set data.path=cifar-10-binary.tar.gz --set search.epochs=30
@@ -88,6 +91,7 @@ that fit together run side by side.`),
 	cmd.Flags().StringVar(&f.dir, "run-dir", "", "folder for the outputs (default runs/NAME)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one JSON object on stdout")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would run and why, and run nothing")
+	cmd.Flags().BoolVar(&f.board, "tensorboard", false, "also write event files for TensorBoard, into the folder tensorboard of the run directory")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "show warnings and errors only")
 	return cmd
 }
@@ -122,8 +126,18 @@ func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pi
 		a.setSink(nil)
 		sink.Close()
 	}()
+	events := event.Sink(sink)
+	if f.board {
+		board := event.NewTensorBoard(filepath.Join(dir, "tensorboard"))
+		defer func() {
+			if err := board.Close(); err != nil {
+				a.warn("the files for TensorBoard are not complete: %v", err)
+			}
+		}()
+		events = event.Tee(sink, board)
+	}
 	r := &pipeline.Runner{
-		Store: st, Dir: dir, Events: sink, LogLevel: a.settings.LogLevel, Version: versionText(), KeepGoing: f.keepGoing, Resources: budget,
+		Store: st, Dir: dir, Events: events, LogLevel: a.settings.LogLevel, Version: versionText(), KeepGoing: f.keepGoing, Resources: budget,
 	}
 	result, err := r.Run(ctx, plan)
 	if result != nil {
