@@ -77,7 +77,7 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, add := range []func(*app) *cobra.Command{
-		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newBenchCommand,
+		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newExportCommand, newBenchCommand,
 		newRunsCommand, newSchemaCommand, newDoctorCommand, newVersionCommand,
 	} {
 		root.AddCommand(add(a))

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
-	"github.com/plateau-nas/plateau/exporter/rewrite"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
@@ -54,81 +53,31 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 		a, _ := job.Input(port)
 		return a.Path
 	}
-	network, reference, err := load(path("network"), path("weights"))
-	if err != nil {
-		return err
+	model, failed := Write(ctx, s.open, job.Output("model"), Files{
+		Network: path("network"), Weights: path("weights"), Dataset: path("dataset"), Architecture: path("architecture"), History: path("history"),
+	}, s.Settings)
+	if model == nil {
+		return failed
 	}
-	a := about{network: network, settings: s.Settings}
-	if a.data, err = dataset.Load(path("dataset")); err != nil {
-		return err
-	}
-	if err := fits(network, a.data); err != nil {
-		return err
-	}
-	if p := path("architecture"); p != "" {
-		if a.architecture, err = result.ReadArchitecture(p); err != nil {
-			return err
-		}
-		if a.architecture.Architecture != network.Architecture {
-			return fmt.Errorf("the scores in %s are of architecture %s, the network is %s; connect the input architecture to the stage that the training was given", p, a.architecture.Architecture, network.Architecture)
-		}
-	}
-	if p := path("history"); p != "" {
-		if a.history, err = result.ReadTrainHistory(p); err != nil {
-			return err
-		}
-	}
-	if a.cost, err = rewrite.CostOf(reference, nil); err != nil {
-		return err
-	}
-	m, err := build(reference, a.data, s.Settings)
-	if err != nil {
-		return fmt.Errorf("build the model: %w", err)
-	}
-	rt, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	if a.test, err = s.measure(ctx, rt, m, a); err != nil {
-		return err
-	}
-	if err := a.stamp(m); err != nil {
-		return err
-	}
-	// An artifact is one file, so all weights stay in it.
-	if err := onnx.Save(job.Output("model"), m, onnx.SaveOptions{ExternalThreshold: -1}); err != nil {
-		return err
-	}
-	original, err := onnx.Encode(reference)
-	if err != nil {
-		return err
-	}
-	checks, err := (&checker{
-		runtime: rt, path: job.Output("model"), reference: original, images: a.data.Test, data: a.data, settings: s.Settings, metadata: onnx.Metadata(m),
-	}).run(ctx)
-	if err != nil {
-		return fmt.Errorf("check the exported model: %w", err)
-	}
-	for _, c := range checks.Checks {
+	for _, c := range model.Checks.Checks {
 		if c.Passed {
 			job.Info("check %s passed: %s", c.Name, c.Detail)
 		} else {
 			job.Warn("check %s failed: %s", c.Name, c.Detail)
 		}
 	}
-	if err := result.WriteChecks(job.Output("checks"), checks); err != nil {
+	if err := result.WriteChecks(job.Output("checks"), model.Checks); err != nil {
 		return err
 	}
-	if err := failure(checks); err != nil {
-		return err
+	if failed != nil {
+		return failed
 	}
-	job.Summary(fmt.Sprintf("model.onnx: %s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%%, %d checks passed",
-		supernet.Images, network.Image[0], network.Image[1], network.Image[2], s.output(), 100*a.test.Top1, len(checks.Checks)))
+	job.Summary("model.onnx: " + model.String())
 	return nil
 }
 
 // measure runs the finished graph over the test images.
-func (s *stage) measure(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, a about) (*result.Metrics, error) {
+func (s Settings) measure(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, a about) (*result.Metrics, error) {
 	data, err := onnx.Encode(m)
 	if err != nil {
 		return nil, err
