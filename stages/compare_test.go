@@ -20,7 +20,7 @@ const smallComparison = `
 extends: darts-or-na-darts
 variables: {seeds: [1, 2]}
 stages:
-  data: {settings: {source: shapes, size: 16, train_images: 64, test_images: 10}}
+  data: {settings: {source: shapes, valid_fraction: 0.5, size: 16, train_images: 64, test_images: 10}}
   supernet: {settings: {channels: 2, training: {batch: 16}, score_batch: 16}}
   coupled: {matrix: {method: {darts: {epochs: 1, finalists: 2}}}}
   weights: {settings: {epochs: 1, warm_up: 0}}
