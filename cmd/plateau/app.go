@@ -78,7 +78,7 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, add := range []func(*app) *cobra.Command{
 		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newExportCommand, newBenchCommand,
-		newRunsCommand, newSchemaCommand, newDoctorCommand, newVersionCommand,
+		newRunsCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand,
 	} {
 		root.AddCommand(add(a))
 	}

@@ -1,0 +1,95 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// surveyed is how many pictures a survey opens to learn their size.
+const surveyed = 200
+
+// Folder is what a folder of images holds, as the stage kind "dataset" would read it.
+type Folder struct {
+	Classes []string // sorted
+	Train   []int    // images of each class; all of them where the folder is not divided
+	Test    []int    // images of each class in the folder test; nil where there is none
+	Side    int      // the median short side of the pictures in pixels
+	Note    string   // what is skipped; empty when nothing is
+}
+
+// Enough is the number of images that each class must have for the splits of the default test fraction and the given
+// validation fraction.
+func (f *Folder) Enough(validFraction float64) int {
+	s := DefaultSettings()
+	s.ValidFraction = validFraction
+	return enoughImages(s)
+}
+
+// Survey looks at a folder of images without reading them: it lists names, and opens a few to learn their size.
+func Survey(ctx context.Context, path string) (*Folder, error) {
+	wrap := func(err error) error { return fmt.Errorf("look at the images in %s: %w", path, err) }
+	listed, err := listFolder(ctx, path, defaultTestFolder)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	out := &Folder{Classes: listed.classes, Note: listed.note()}
+	out.Train = labelsOf(listed.train).ClassCounts(len(out.Classes))
+	if listed.hasTest {
+		out.Test = labelsOf(listed.test).ClassCounts(len(out.Classes))
+	}
+	files := slices.Concat(listed.train, listed.test)
+	var sides []int
+	var failed error
+	for i := range min(surveyed, len(files)) {
+		if err := ctx.Err(); err != nil {
+			return nil, wrap(err)
+		}
+		side, err := shortSide(filepath.Join(path, files[i*len(files)/min(surveyed, len(files))].name))
+		if err != nil {
+			failed = err // the stage names every picture that cannot be read
+			continue
+		}
+		sides = append(sides, side)
+	}
+	if len(sides) == 0 {
+		return nil, wrap(fmt.Errorf("no picture could be read: %w", failed))
+	}
+	slices.Sort(sides)
+	out.Side = sides[len(sides)/2]
+	return out, nil
+}
+
+// shortSide returns the smaller of width and height of a picture, from its header alone.
+func shortSide(path string) (side int, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close() //nolint:errcheck // only read from
+	var failed error
+	for _, f := range pictureFormats() {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return 0, err
+		}
+		head := make([]byte, len(f.magic))
+		if _, err := io.ReadFull(file, head); err != nil || string(head) != f.magic {
+			continue
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return 0, err
+		}
+		size, err := f.config(file)
+		if err == nil {
+			return min(size.Width, size.Height), nil
+		}
+		failed = err
+	}
+	if failed == nil {
+		failed = fmt.Errorf("not a %s file", formatNames())
+	}
+	return 0, fmt.Errorf("%s: %w", path, failed)
+}
