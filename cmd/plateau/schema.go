@@ -6,10 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
 )
 
 func newSchemaCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var events bool
+	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of documents, for editors",
 		Long: strings.TrimSpace(`
@@ -19,10 +21,15 @@ it in the document's first line, for example
 
   # yaml-language-server: $schema=plateau.schema.json
 
-or under the key $schema. plateau itself needs neither, and finds more: see plateau validate.`),
-		Example: "  plateau schema > plateau.schema.json",
+or under the key $schema. plateau itself needs neither, and finds more: see plateau validate.
+
+With --events it is the schema of a line of events.jsonl, for programs that follow runs.`),
+		Example: "  plateau schema > plateau.schema.json\n  plateau schema --events > events.schema.json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if events {
+				return writeAll(a.stdout, string(event.Schema()))
+			}
 			reg, err := a.kinds()
 			if err != nil {
 				return err
@@ -34,4 +41,6 @@ or under the key $schema. plateau itself needs neither, and finds more: see plat
 			return writeAll(a.stdout, string(text))
 		},
 	}
+	cmd.Flags().BoolVar(&events, "events", false, "print the schema of the lines of events.jsonl")
+	return cmd
 }

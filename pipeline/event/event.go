@@ -1,7 +1,8 @@
 // Package event is what a running pipeline says: typed events, and the sinks that listen to them.
 //
 // The engine and the stages only emit; terminals, files and pages are listeners. An event is one flat
-// value, so a sink that writes JSON lines needs no knowledge of the stages.
+// value, so a sink that writes JSON lines needs no knowledge of the stages. What such lines look like is
+// written down in events.md, and as a JSON Schema in events.schema.json ([Schema]).
 package event
 
 import (
@@ -92,6 +93,15 @@ type Progress struct {
 	Note   string  `json:"note,omitempty"`   // a short text, such as the current architecture
 	// Remaining is the estimated time left, in seconds; negative when unknown.
 	Remaining float64 `json:"remaining,omitempty"`
+	Tables    []Table `json:"tables,omitempty"` // numbers that only make sense together, such as edge probabilities
+}
+
+// Table is a named table of finite numbers.
+type Table struct {
+	Name    string      `json:"name"`
+	Rows    []string    `json:"rows"`
+	Columns []string    `json:"columns"`
+	Values  [][]float64 `json:"values"` // row x column
 }
 
 // Event is one thing that happened.

@@ -183,7 +183,7 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 		i++
 		if time.Since(shown) > 200*time.Millisecond {
 			shown = time.Now()
-			r.progress(epoch, row.Phase, float64(i)/time.Since(started).Seconds(), remaining(began, float64(epoch-first)+float64(i)/float64(leader.Batches()), r.Epochs-first), &train, &valid, "", false)
+			r.progress(epoch, row.Phase, float64(i)/time.Since(started).Seconds(), remaining(began, float64(epoch-first)+float64(i)/float64(leader.Batches()), r.Epochs-first), &train, &valid, nil, nil)
 		}
 	}
 	rate := float64(i) / time.Since(started).Seconds()
@@ -201,7 +201,7 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 		valid = mean{loss: row.ValidLoss, hits: row.ValidAccuracy, batches: 1, images: 1}
 	}
 	r.history = append(r.history, row)
-	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &train, &valid, row.Architecture, true)
+	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &train, &valid, a, &row)
 	return nil
 }
 
@@ -254,8 +254,9 @@ func remaining(began time.Time, done float64, total int) float64 {
 	return time.Since(began).Seconds() / done * (float64(total) - done)
 }
 
-func (r *run) progress(done int, phase string, rate, left float64, train, valid *mean, note string, final bool) {
-	p := event.Progress{Phase: phase, Done: done, Total: r.Epochs, Unit: "epoch", Rate: rate, Final: final, Remaining: left, Note: note}
+// progress tells how far the search is. After an epoch, row says what it came to, and a, unless it is nil, what alpha stands at.
+func (r *run) progress(done int, phase string, rate, left float64, train, valid *mean, a *alpha, row *result.SearchEpoch) {
+	p := event.Progress{Phase: phase, Done: done, Total: r.Epochs, Unit: "epoch", Rate: rate, Final: row != nil, Remaining: left}
 	for _, part := range []struct {
 		name string
 		m    *mean
@@ -265,6 +266,17 @@ func (r *run) progress(done int, phase string, rate, left float64, train, valid 
 		}
 		loss, accuracy := part.m.values()
 		p.Values = append(p.Values, event.Value{Name: part.name + "_loss", Value: loss}, event.Value{Name: part.name + "_accuracy", Value: accuracy})
+	}
+	if row != nil {
+		p.Note = row.Architecture
+		for _, v := range []event.Value{{Name: "alpha_entropy", Value: row.AlphaEntropy}, {Name: "eigenvalue", Value: row.Eigenvalue}} {
+			if !math.IsNaN(v.Value) {
+				p.Values = append(p.Values, v)
+			}
+		}
+	}
+	if a != nil {
+		p.Tables = r.probabilityTable(a)
 	}
 	r.job.Progress(p)
 }

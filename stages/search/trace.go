@@ -3,9 +3,11 @@ package search
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
+	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
@@ -25,6 +27,24 @@ func (r *run) trace(ctx context.Context, a *alpha, row *result.SearchEpoch, move
 	}
 	row.Eigenvalue, err = a.curvature(ctx, a.fixed, seed.New(r.job.Seed, "hessian", strconv.Itoa(row.Epoch)))
 	return err
+}
+
+// probabilityTable is what people who watch see of alpha: the edge probabilities, to four digits. Nothing when the search has
+// diverged.
+func (r *run) probabilityTable(a *alpha) []event.Table {
+	t := event.Table{Name: "edge probabilities", Columns: r.space.Operations}
+	for e, row := range a.at(a.theta()).probabilities {
+		t.Rows = append(t.Rows, r.space.EdgeName(e))
+		values := make([]float64, len(row))
+		for op, v := range row {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil
+			}
+			values[op] = math.Round(v*1e4) / 1e4
+		}
+		t.Values = append(t.Values, values)
+	}
+	return []event.Table{t}
 }
 
 // fixedBatch returns the first validation images as they are.
