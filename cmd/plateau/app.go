@@ -75,13 +75,14 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	addSettingsFlags(root.PersistentFlags())
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, add := range []func(*app) *cobra.Command{
 		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newExportCommand, newBenchCommand,
-		newRunsCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand,
+		newRunsCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand, newReferenceCommand,
 	} {
 		root.AddCommand(add(a))
 	}
+	addCompletionCommand(root)
+	a.addCompletions(root)
 	return root
 }
 

@@ -42,6 +42,8 @@ func newConfigsShowCommand(a *app) *cobra.Command {
 		Short:   "Print a shipped document, comments included",
 		Example: "  plateau configs show quickstart > mine.yaml",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: completeShipped,
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := configs.Read(args[0])
 			if err != nil {
