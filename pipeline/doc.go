@@ -80,6 +80,12 @@
 // the failed one. A stage that ran anew and wrote the bytes that it wrote before stops the wave: what reads
 // them is reused. [PlanOptions] choose what a run is about.
 //
+// # From a program
+//
+// [Load] reads a document, [Build] makes one of a [Spec]; [Document.Check] finds its mistakes, [Document.Plan] says what
+// a run would do, and [Runner] runs it and tells an event.Sink. [Registry.With] adds kinds of one's own to those that ship
+// (stages.Registry). The examples show all of it.
+//
 // # Keys
 //
 // A stage's key is the hash of its kind and the kind's version, its settings in canonical form, its seed, the digests and

@@ -34,6 +34,15 @@ func NewRegistry(kinds ...Kind) (*Registry, error) {
 	return r, nil
 }
 
+// With returns a registry that has these kinds, too: those that ship, and one's own. The error is that of NewRegistry.
+func (r *Registry) With(kinds ...Kind) (*Registry, error) {
+	all := make([]Kind, 0, len(r.kinds)+len(kinds))
+	for _, name := range r.Names() {
+		all = append(all, r.kinds[name])
+	}
+	return NewRegistry(append(all, kinds...)...)
+}
+
 // Lookup returns the kind of that name.
 func (r *Registry) Lookup(name string) (Kind, bool) {
 	k, ok := r.kinds[name]
