@@ -77,7 +77,7 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.SetErr(a.stderr)
 	for _, add := range []func(*app) *cobra.Command{
 		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newExportCommand, newBenchCommand,
-		newRunsCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand, newReferenceCommand,
+		newRunsCommand, newWatchCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand, newReferenceCommand,
 	} {
 		root.AddCommand(add(a))
 	}
