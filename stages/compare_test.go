@@ -31,6 +31,7 @@ stages:
         na_darts: {epochs: 1, finalists: 2, neighborhood: {samples: 1}}
         random: {budget: {evaluations: 30}}
         na_random: {budget: {evaluations: 30}}
+        na_random_std: {budget: {evaluations: 30}}
   neighborhood: {settings: {samples: 4, score_images: 16}}
   compare: {settings: {pairs: [[darts, na_darts], [random, na_random]]}}
 `
