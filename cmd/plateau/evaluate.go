@@ -166,6 +166,9 @@ func (a *app) evaluate(ctx context.Context, model string, f evaluateFlags, given
 		return nil, err
 	}
 	o.Split, o.Dataset, o.Warn = data.Split, data.Name, func(format string, args ...any) { a.say("warning: "+format, args...) }
+	if own := about.Metadata[evaluate.KeyInput]; own != "" && o.Input == evaluate.InputCustom {
+		a.say("warning: the model says that it takes %s; --scale, --mean and --std are used in place of that", own)
+	}
 	rt, err := a.openRuntime(ctx)
 	if err != nil {
 		return nil, err
@@ -240,7 +243,11 @@ func (e *evaluation) text() string {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-15s"+format+"\n", append([]any{name}, args...)...)
 	}
-	fmt.Fprintf(&b, "%s on %d %s images of %s (classes by %s)\n\n", filepath.Base(e.File), e.Count, e.Split, e.Dataset, e.Labels)
+	split := e.Split + " "
+	if e.Split == dataset.SplitAll {
+		split = ""
+	}
+	fmt.Fprintf(&b, "%s on %d %simages of %s (classes by %s)\n\n", filepath.Base(e.File), e.Count, split, e.Dataset, e.Labels)
 	row("top-1", "%.2f%%", 100*e.Top1)
 	row("top-5", "%.2f%%", 100*e.Top5)
 	from := map[string]string{"settings": "as --scores says", "metadata": "as the model says", "numbers": "as its numbers look"}[e.ScoresFrom]

@@ -227,6 +227,10 @@ func TestEvaluateModelOfTheZoo(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	all, _, err := call(t, "evaluate", classifier{batch: 1, channels: 3, classes: []string{"red", "green", "blue"}}.write(t), "--dataset", "folder:"+writePictures(t), "--scale", "1")
+	if err != nil || !strings.Contains(all, "on 9 images of ") {
+		t.Errorf("%v, %s", err, all)
+	}
 	text, _, err := call(t, "evaluate", model, "--dataset", "mnist:"+mnist, "--scale", "255", "--limit", "500")
 	if err != nil || !strings.Contains(text, "on 500 test images of mnist (classes by numbers)") || !strings.Contains(text, "scores are logits, as its numbers look") {
 		t.Errorf("%v, %s", err, text)

@@ -255,6 +255,7 @@ func TestWhatIsNoClassifierIsSaid(t *testing.T) {
 		"no images":           {model{shape: nchw}, func(im *dataset.Images) { *im = dataset.Images{} }, nil, "no images"},
 		"floats where bytes":  {model{shape: nchw, dtype: onnx.TensorProto_UINT8}, nil, func(o *evaluate.Options) { o.Input = evaluate.InputUnit }, "cannot be unit"},
 		"an input of doubles": {model{shape: nchw, dtype: onnx.TensorProto_DOUBLE}, nil, nil, "its input is x float64 [? 3 2 4]"},
+		"an input of halves":  {model{shape: nchw, dtype: onnx.TensorProto_FLOAT16}, nil, nil, "its input is x float16 [? 3 2 4]; only models that take float32 or uint8 images can be measured"},
 		"not a number":        {model{shape: nchw}, nil, func(o *evaluate.Options) { o.Input, o.Scale = evaluate.InputCustom, math.NaN() }, "the score of image 0 for class 0 is NaN"},
 	} {
 		t.Run(name, func(t *testing.T) {
