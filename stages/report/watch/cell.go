@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -196,9 +197,9 @@ func strip(sp *space.Space, steps []float64, archs []space.Architecture, unit st
 		for i, a := range archs {
 			op := sp.Operations[a[e]]
 			used[a[e]] = true
-			colors[i], tips[i] = draw.Color(op), fmt.Sprintf("%s %d, edge %s: %s", unit, int(steps[i]), sp.EdgeName(e), draw.Label(op))
+			colors[i], tips[i] = draw.Color(op), fmt.Sprintf("%s %d, edge %s: %s", unit, int(steps[i]), arrow(sp.EdgeName(e)), draw.Label(op))
 		}
-		s.Rows, s.Color, s.Tip = append(s.Rows, sp.EdgeName(e)), append(s.Color, colors), append(s.Tip, tips)
+		s.Rows, s.Color, s.Tip = append(s.Rows, arrow(sp.EdgeName(e))), append(s.Color, colors), append(s.Tip, tips)
 	}
 	var keys []legend
 	for op, ok := range used {
@@ -208,6 +209,9 @@ func strip(sp *space.Space, steps []float64, archs []space.Architecture, unit st
 	}
 	return template.HTML(s.SVG()), keys
 }
+
+// arrow writes the name of an edge as pages have it.
+func arrow(edge string) string { return strings.Replace(edge, "<-", "←", 1) }
 
 // newHeat colors a table of shares as the report does.
 func newHeat(t *event.Table) *heatView {
@@ -219,6 +223,7 @@ func newHeat(t *event.Table) *heatView {
 		if i >= len(t.Values) {
 			break
 		}
+		name = arrow(name)
 		row := heatRow{Name: name}
 		strongest := 0
 		for j, v := range t.Values[i] {

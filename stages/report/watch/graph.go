@@ -80,7 +80,8 @@ func graphNodes(s *state, f *pipeline.RunFile) []*node {
 const (
 	nodeWidth, nodeHeight = 128.0, 44.0
 	nodeGapX, nodeGapY    = 34.0, 16.0
-	graphMost             = 60 // nodes; more cannot be read, and the list below has them all
+	graphLeast            = 640.0 // pixels that a wide graph keeps on a narrow screen, where it is moved sideways
+	graphMost             = 60    // nodes; more cannot be read, and the list below has them all
 )
 
 // drawGraph draws the stages from left to right, each right of all that it reads from.
@@ -99,8 +100,8 @@ func drawGraph(nodes []*node) template.HTML {
 	var b strings.Builder
 	// Edges over a node between their ends pass below it.
 	low := height + 14
-	fmt.Fprintf(&b, `<svg class="graph" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" style="max-width:%.0fpx" role="img" aria-label="stages and what they read">`,
-		width, low+8, width*1.15)
+	fmt.Fprintf(&b, `<svg class="graph" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" style="min-width:%.0fpx;max-width:%.0fpx" role="img" aria-label="stages and what they read">`,
+		width, low+8, min(width, graphLeast), width*1.15)
 	level := map[string]int{}
 	for _, n := range nodes {
 		level[n.id] = n.level
