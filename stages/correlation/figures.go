@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/stat"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -126,7 +127,7 @@ func Compare(ctx context.Context, t *table.Table, score, truth []float64, method
 		}
 		f := Figures{
 			Method: m.Name, Label: m.Label(t), Scores: scores,
-			Spearman: Spearman(taken, truths), Kendall: Kendall(taken, truths), Pearson: Pearson(taken, truths),
+			Spearman: stat.Spearman(taken, truths), Kendall: stat.KendallTau(taken, truths), Pearson: stat.Pearson(taken, truths),
 		}
 		by := order(t, scores, part)
 		first := by[0]

@@ -21,6 +21,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/correlation"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/stat"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -110,7 +111,7 @@ func TestFiguresAreWhatTheirDefinitionsSay(t *testing.T) {
 			}
 		}
 		for metric, want := range map[string]float64{
-			"spearman_" + name: correlation.Spearman(by, truths), "kendall_" + name: correlation.Kendall(by, truths), "pearson_" + name: correlation.Pearson(by, truths),
+			"spearman_" + name: stat.Spearman(by, truths), "kendall_" + name: stat.KendallTau(by, truths), "pearson_" + name: stat.Pearson(by, truths),
 			"best_" + name + "_index": float64(15624 - best), "best_" + name + "_score": by[best], "best_" + name + "_own": scores[best],
 			"best_" + name + "_truth": truths[best], "best_" + name + "_rank": float64(place), "regret_" + name: truths[truly[0]] - truths[best],
 			"top7_" + name: float64(common) / 7, "architectures": 15625, "score_epochs": 12, "truth_epochs": 200,

@@ -4,83 +4,96 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat"
 )
 
-// Pearson returns the linear correlation of pairs, from -1 to 1; not a number where one side does not vary.
+// Pearson returns the linear correlation of pairs, from -1 to 1; not a number where one side does not vary, where the sides
+// differ in length, or with fewer than two pairs.
 func Pearson(x, y []float64) float64 {
-	mx, my := Mean(x), Mean(y)
-	var xy, xx, yy float64
-	for i := range x {
-		dx, dy := x[i]-mx, y[i]-my
-		xy, xx, yy = xy+dx*dy, xx+dx*dx, yy+dy*dy
+	if len(x) < 2 || len(x) != len(y) {
+		return math.NaN()
 	}
-	return xy / math.Sqrt(xx*yy)
+	return stat.Correlation(x, y, nil)
 }
 
-// Spearman returns the rank correlation of pairs, from -1 to 1, equal numbers sharing their mean rank; not a number where
-// one side does not vary.
+// Spearman returns the rank correlation of pairs, the linear correlation of their Ranks; not a number where Pearson is none.
 func Spearman(x, y []float64) float64 { return Pearson(Ranks(x), Ranks(y)) }
 
 // KendallTau returns Kendall's tau-b of pairs, from -1 to 1: how many more pairs of pairs are in the same order than in
-// opposite orders, corrected for ties. It takes n log n steps (Knight, JASA 1966). Not a number where one side does not vary.
+// opposite orders, corrected for ties. It takes n log n steps (Knight, JASA 1966). Not a number where Pearson is none.
 func KendallTau(x, y []float64) float64 {
-	n := len(x)
-	order := make([]int, n)
+	if len(x) != len(y) {
+		return math.NaN()
+	}
+	order := make([]int, len(x))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		if c := cmp.Compare(x[i], x[j]); c != 0 {
-			return c
-		}
-		return cmp.Compare(y[i], y[j])
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(x[a], x[b]), cmp.Compare(y[a], y[b]))
 	})
-	pairs := func(same func(i, j int) bool, order []int) (tied float64) {
-		for from := 0; from < n; {
-			to := from + 1
-			for to < n && same(order[from], order[to]) {
-				to++
-			}
-			tied += float64(to-from) * float64(to-from-1) / 2
-			from = to
+	pairs := func(n int) float64 { return float64(n) * float64(n-1) / 2 }
+	all := pairs(len(x))
+	// Pairs that tie in x, and in both.
+	tiedX, tiedBoth := 0.0, 0.0
+	runX, runBoth := 0, 0
+	for i := range order {
+		sameX := i > 0 && x[order[i]] == x[order[i-1]]
+		sameBoth := sameX && y[order[i]] == y[order[i-1]]
+		if !sameX {
+			tiedX += pairs(runX)
+			runX = 0
 		}
-		return tied
+		if !sameBoth {
+			tiedBoth += pairs(runBoth)
+			runBoth = 0
+		}
+		runX++
+		runBoth++
 	}
-	tiedX := pairs(func(i, j int) bool { return x[i] == x[j] }, order)
-	tiedBoth := pairs(func(i, j int) bool { return x[i] == x[j] && y[i] == y[j] }, order)
-	values := make([]float64, n)
-	for k, i := range order {
-		values[k] = y[i]
+	tiedX += pairs(runX)
+	tiedBoth += pairs(runBoth)
+	values := make([]float64, len(y))
+	for i, at := range order {
+		values[i] = y[at]
 	}
-	swaps := exchanges(values, make([]float64, n))
-	byY := slices.Clone(order)
-	slices.SortFunc(byY, func(i, j int) int { return cmp.Compare(y[i], y[j]) })
-	tiedY := pairs(func(i, j int) bool { return y[i] == y[j] }, byY)
-	total := float64(n) * float64(n-1) / 2
-	return (total - tiedX - tiedY + tiedBoth - 2*swaps) / math.Sqrt((total-tiedX)*(total-tiedY))
+	discordant := inversions(values, make([]float64, len(values))) // sorts values
+	tiedY, run := 0.0, 0
+	for i := range values {
+		if i > 0 && values[i] != values[i-1] {
+			tiedY += pairs(run)
+			run = 0
+		}
+		run++
+	}
+	tiedY += pairs(run)
+	// Discordant pairs are those that a stable sort by y exchanges; concordant are all others that tie in neither.
+	difference := all - tiedX - tiedY + tiedBoth - 2*discordant
+	if all == tiedX || all == tiedY {
+		return math.NaN()
+	}
+	return difference / math.Sqrt(all-tiedX) / math.Sqrt(all-tiedY)
 }
 
-// exchanges sorts values by merging and returns how many exchanges of neighbors that would take.
-func exchanges(values, buffer []float64) float64 {
-	n := len(values)
-	if n < 2 {
+// inversions sorts v by merging and returns how many pairs stood in descending order.
+func inversions(v, scratch []float64) float64 {
+	if len(v) < 2 {
 		return 0
 	}
-	left, right := values[:n/2], values[n/2:]
-	count := exchanges(left, buffer) + exchanges(right, buffer)
-	merged := buffer[:0]
-	i, j := 0, 0
-	for i < len(left) && j < len(right) {
-		if right[j] < left[i] {
-			count += float64(len(left) - i)
-			merged = append(merged, right[j])
-			j++
+	half := len(v) / 2
+	count := inversions(v[:half], scratch[:half]) + inversions(v[half:], scratch[half:])
+	left, right := 0, half
+	for i := range scratch {
+		if right == len(v) || left < half && v[left] <= v[right] {
+			scratch[i] = v[left]
+			left++
 		} else {
-			merged = append(merged, left[i])
-			i++
+			scratch[i] = v[right]
+			right++
+			count += float64(half - left)
 		}
 	}
-	merged = append(append(merged, left[i:]...), right[j:]...)
-	copy(values, merged)
+	copy(v, scratch)
 	return count
 }

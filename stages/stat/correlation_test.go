@@ -1,4 +1,4 @@
-package correlation_test
+package stat_test
 
 import (
 	"math"
@@ -7,10 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/plateau-nas/plateau/stages/correlation"
+	"github.com/plateau-nas/plateau/stages/stat"
 )
 
-func near(a, b float64) bool {
+// agree reports whether two correlations are equal, or neither exists.
+func agree(a, b float64) bool {
 	return math.IsNaN(a) && math.IsNaN(b) || math.Abs(a-b) < 1e-12
 }
 
@@ -36,13 +37,13 @@ func TestCorrelationsOfSmallSamples(t *testing.T) {
 			name string
 			got  float64
 			want float64
-		}{{"Pearson", correlation.Pearson(c.x, c.y), c.pearson}, {"Spearman", correlation.Spearman(c.x, c.y), c.spearman}, {"Kendall", correlation.Kendall(c.x, c.y), c.kendall}} {
-			if !near(f.got, f.want) {
+		}{{"Pearson", stat.Pearson(c.x, c.y), c.pearson}, {"Spearman", stat.Spearman(c.x, c.y), c.spearman}, {"Kendall", stat.KendallTau(c.x, c.y), c.kendall}} {
+			if !agree(f.got, f.want) {
 				t.Errorf("%s: %s is %v, want %v", c.name, f.name, f.got, f.want)
 			}
 		}
 	}
-	if diff := cmp.Diff([]float64{3.5, 1, 3.5, 2, 5}, correlation.Ranks([]float64{7, -1, 7, 0, 8})); diff != "" {
+	if diff := cmp.Diff([]float64{3.5, 1, 3.5, 2, 5}, stat.Ranks([]float64{7, -1, 7, 0, 8})); diff != "" {
 		t.Errorf("ranks (-want +got):\n%s", diff)
 	}
 }
@@ -100,16 +101,16 @@ func TestRankCorrelationsAreWhatTheirDefinitionsSay(t *testing.T) {
 			return out
 		}
 		x, y := sample("x"), sample("y")
-		if got, want := correlation.Kendall(x, y), naiveKendall(x, y); !near(got, want) {
+		if got, want := stat.KendallTau(x, y), naiveKendall(x, y); !agree(got, want) {
 			t.Fatalf("Kendall is %v, want %v", got, want)
 		}
-		if got, want := correlation.Ranks(x), naiveRanks(x); !cmp.Equal(got, want) {
+		if got, want := stat.Ranks(x), naiveRanks(x); !cmp.Equal(got, want) {
 			t.Fatalf("ranks are %v, want %v", got, want)
 		}
-		if got, want := correlation.Spearman(x, y), correlation.Pearson(naiveRanks(x), naiveRanks(y)); !near(got, want) {
+		if got, want := stat.Spearman(x, y), stat.Pearson(naiveRanks(x), naiveRanks(y)); !agree(got, want) {
 			t.Fatalf("Spearman is %v, want %v", got, want)
 		}
-		if a, b := correlation.Kendall(x, y), correlation.Kendall(y, x); !near(a, b) {
+		if a, b := stat.KendallTau(x, y), stat.KendallTau(y, x); !agree(a, b) {
 			t.Fatalf("Kendall depends on the order of the samples: %v, %v", a, b)
 		}
 	})
