@@ -10,6 +10,7 @@ import (
 type description struct {
 	inputs, outputs []IOInfo
 	metadata        map[string]string
+	blocked         bool // see blockedPays
 }
 
 // describeModel reads the inputs, outputs and metadata of an ONNX model. The binding can tell them only by loading
@@ -86,6 +87,7 @@ func describeModel(model []byte) (description, error) {
 		}
 	}
 	d.inputs = required
+	d.blocked = blockedPays(graph)
 	if len(d.outputs) == 0 {
 		return d, fmt.Errorf("the model has no outputs")
 	}

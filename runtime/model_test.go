@@ -26,6 +26,7 @@ func TestDescribeModel(t *testing.T) {
 		inputs:   []IOInfo{{"x", Float32, []int64{-1, 3}}, {"flag", Bool, []int64{}}},
 		outputs:  []IOInfo{{"y", Int64, nil}},
 		metadata: map[string]string{"a": "1", "b": ""},
+		blocked:  true, // it has no convolutions
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(description{})); diff != "" {
 		t.Error(diff)

@@ -43,7 +43,7 @@ func loadNetwork(r *Runtime, model []byte, o SessionOptions) (*network, error) {
 			return nil, wrap(err)
 		}
 	}
-	options, err := o.build(r)
+	options, err := o.build(r, described.blocked)
 	if err != nil {
 		return nil, wrap(err)
 	}

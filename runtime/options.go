@@ -45,20 +45,21 @@ func entries() map[string]string {
 	}
 }
 
-// build returns the binding's form of the options. The caller destroys it once the session exists.
-func (o SessionOptions) build(r *Runtime) (*ort.SessionOptions, error) {
+// build returns the binding's form of the options for a model that gains from the blocked layout or does not. The caller destroys it
+// once the session exists.
+func (o SessionOptions) build(r *Runtime, blocked bool) (*ort.SessionOptions, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
 	}
-	if err := o.fill(options, r); err != nil {
+	if err := o.fill(options, r, blocked); err != nil {
 		_ = options.Destroy()
 		return nil, err
 	}
 	return options, nil
 }
 
-func (o SessionOptions) fill(options *ort.SessionOptions, r *Runtime) error {
+func (o SessionOptions) fill(options *ort.SessionOptions, r *Runtime, blocked bool) error {
 	threads, optimization := o.Threads, o.Optimization
 	if threads < 0 {
 		return fmt.Errorf("threads is %d; use 0 for the runtime's or a positive number", threads)
@@ -68,6 +69,9 @@ func (o SessionOptions) fill(options *ort.SessionOptions, r *Runtime) error {
 	}
 	if optimization == "" {
 		optimization = r.optimization
+	}
+	if optimization == "all" && !blocked {
+		optimization = "extended"
 	}
 	level, err := optimizationLevel(optimization)
 	if err != nil {

@@ -34,7 +34,8 @@ type Settings struct {
 	// CacheDir is the folder under which a fetched library is kept. Empty means the folder "plateau" in the
 	// user's cache directory.
 	CacheDir string
-	// Optimization is how far graphs are rewritten when they are loaded: all, extended, basic or off; empty means all.
+	// Optimization is how far graphs are rewritten when they are loaded: all, extended, basic or off; empty means all. All is
+	// extended and, for models whose convolutions have constant weights, ONNX Runtime's blocked layout.
 	Optimization string
 	// Offline forbids fetching the library.
 	Offline bool

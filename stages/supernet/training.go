@@ -76,7 +76,7 @@ func saving(recompute bool) []autodiff.Option {
 	if recompute {
 		return []autodiff.Option{autodiff.Recompute(autodiff.Large)}
 	}
-	return nil
+	return []autodiff.Option{autodiff.InOrder(autodiff.Large)}
 }
 
 // update adds the weight update to a training graph: gradients of the loss by the bound parameters, clipping, SGD.

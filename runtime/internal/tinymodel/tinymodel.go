@@ -22,12 +22,13 @@ type Value struct {
 	Dims []int64
 }
 
-// Node is one operator. Ints and Int are its attributes.
+// Node is one operator. Ints, Int and Branches, which are graphs, are its attributes.
 type Node struct {
 	Op              string
 	Inputs, Outputs []string
 	Int             map[string]int64
 	Ints            map[string][]int64
+	Branches        map[string]Model
 }
 
 // Initializer is a float32 constant.
@@ -49,6 +50,17 @@ type Model struct {
 
 // Bytes returns the model as a file of IR version 8, opset 17.
 func (m Model) Bytes() []byte {
+	model := number(nil, 1, 8)
+	model = text(model, 2, "plateau")
+	model = message(model, 7, m.graph())
+	model = message(model, 8, number(text(nil, 1, ""), 2, 17))
+	for _, entry := range m.Metadata {
+		model = message(model, 14, text(text(nil, 1, entry[0]), 2, entry[1]))
+	}
+	return model
+}
+
+func (m Model) graph() []byte {
 	var graph []byte
 	for _, n := range m.Nodes {
 		graph = message(graph, 1, n.bytes())
@@ -63,14 +75,7 @@ func (m Model) Bytes() []byte {
 	for _, v := range m.Outputs {
 		graph = message(graph, 12, v.bytes())
 	}
-	model := number(nil, 1, 8)
-	model = text(model, 2, "plateau")
-	model = message(model, 7, graph)
-	model = message(model, 8, number(text(nil, 1, ""), 2, 17))
-	for _, entry := range m.Metadata {
-		model = message(model, 14, text(text(nil, 1, entry[0]), 2, entry[1]))
-	}
-	return model
+	return graph
 }
 
 func (v Value) bytes() []byte {
@@ -107,6 +112,9 @@ func (n Node) bytes() []byte {
 			attribute = number(attribute, 8, v)
 		}
 		b = message(b, 5, attribute)
+	}
+	for name, branch := range n.Branches {
+		b = message(b, 5, message(number(text(nil, 1, name), 20, 5), 6, branch.graph()))
 	}
 	return b
 }
