@@ -1,6 +1,10 @@
 package autodiff
 
-import "github.com/plateau-nas/plateau/exporter/graph"
+import (
+	"slices"
+
+	"github.com/plateau-nas/plateau/exporter/graph"
+)
 
 // convWeightGradient returns dw of y = conv(x, w): for each position of the kernel the products of dy with the
 // part of the padded input that this position sees, summed over the batch. These are k*k matrix products on shifted
@@ -10,16 +14,16 @@ import "github.com/plateau-nas/plateau/exporter/graph"
 func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
 	joined := c.Groups == 1 && w.Dim(2)*w.Dim(3) > 1
 	if o.uses(SelectionProduct) && joined && x.Dim(2)*x.Dim(3)*dy.Dim(2)*dy.Dim(3) <= selectionPays {
-		return bySelection(x, w, dy, c)
+		return o.bySelection(x, w, dy, c)
 	}
 	depthwise := w.Dim(1) == 1 && c.Groups > 1
 	if o.uses(RowProducts) && depthwise && w.Dim(3) > 1 && x.Dim(3) < rowsPay*w.Dim(3) {
 		return depthwiseByRows(x, w, dy, c)
 	}
-	padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
 	if o.uses(AxesApart) && joined && !depthwise && x.Size()+dy.Size() <= axesPay {
-		return byAxes(padded, w, dy, c)
+		return o.byAxes(x, w, dy, c)
 	}
+	padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
 	var taps []*graph.Value
 	for i := range w.Dim(2) {
 		for j := range w.Dim(3) {
@@ -27,7 +31,7 @@ func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) 
 			if depthwise && w.Dim(0) == c.Groups {
 				taps = append(taps, graph.ReduceSum(graph.Mul(seen, dy), false, 0, 2, 3))
 			} else {
-				taps = append(taps, tapGradient(seen, w, dy, c.Groups))
+				taps = append(taps, o.tapGradient(seen, w, dy, c.Groups))
 			}
 		}
 	}
@@ -43,7 +47,7 @@ const selectionPays = 1 << 10
 
 // bySelection is convWeightGradient for very small images, where a product with a constant matrix of zeros and ones lays
 // out the k*k shifted inputs side by side faster than slices do. One product with dy for all positions of the kernel remains.
-func bySelection(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+func (o *options) bySelection(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
 	batch, out, in, kh, kw := dy.Dim(0), w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
 	rows, columns, height, width := dy.Dim(2), dy.Dim(3), x.Dim(2), x.Dim(3)
 	positions, taps := rows*columns, kh*kw
@@ -58,32 +62,66 @@ func bySelection(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
 		}
 	}
 	seen := graph.MatMul(graph.Reshape(x, batch*in, height*width), x.Graph().Floats(selection, height*width, taps*positions))
-	perImage := graph.MatMul(graph.Reshape(dy, batch, out, positions), swapped(graph.Reshape(seen, batch, in*taps, positions)))
-	return graph.Reshape(graph.ReduceSum(perImage, false, 0), w.Shape()...)
+	return graph.Reshape(o.outer(graph.Reshape(dy, batch, out, positions), graph.Reshape(seen, batch, in*taps, positions)), w.Shape()...)
 }
 
 // axesPay is the number of elements of x and dy together up to which byAxes is faster than k*k slices.
 const axesPay = 1 << 20
 
-// byAxes is convWeightGradient with the kernel's columns side by side as channels: kw slices for the columns and, of
+// byAxes is convWeightGradient with the kernel's columns side by side as channels: kw shifts for the columns and, of
 // those, kh slices for the rows, each a run of whole rows, so that there are kh + kw copies and kh products instead of
 // kh * kw of each. It copies more in all, which costs more than it saves once the images leave the cache.
-func byAxes(padded, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+func (o *options) byAxes(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
 	batch, out, in, kh, kw := dy.Dim(0), w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
 	positions := dy.Dim(2) * dy.Dim(3)
-	var columns []*graph.Value
-	for j := range kw {
-		columns = append(columns, graph.Slice(padded, window(3, j, dy.Dim(3), c.Dilation[1], c.Stride[1])))
-	}
-	beside := graph.Concat(1, columns...) // [N, kw*C, H, OW]
+	beside := graph.Concat(1, o.shiftedColumns(x, kw, dy.Dim(3), c)...) // [N, kw*C, H, OW]
 	d := graph.Reshape(dy, batch, out, positions)
 	var taps []*graph.Value
 	for i := range kh {
 		seen := graph.Slice(beside, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0]))
-		perImage := graph.MatMul(d, swapped(graph.Reshape(seen, batch, kw*in, positions)))
-		taps = append(taps, graph.Reshape(graph.ReduceSum(perImage, false, 0), out, kw, in, 1))
+		taps = append(taps, graph.Reshape(o.outer(d, graph.Reshape(seen, batch, kw*in, positions)), out, kw, in, 1))
 	}
 	return graph.Reshape(graph.Transpose(graph.Concat(3, taps...), 0, 2, 3, 1), w.Shape()...)
+}
+
+// columnsPay is the width up to which a product with a constant matrix shifts columns faster than padding and slices do, which
+// copy runs of a row each on one thread: 2 to 5 times as fast at widths from 4 to 16, the same at 32.
+const columnsPay = 24
+
+// shiftedColumns returns what each column of the kernel sees of x, which gets the padding rows too: kw times [N, C, H + padding, columns].
+func (o *options) shiftedColumns(x *graph.Value, kw, columns int, c graph.ConvConfig) []*graph.Value {
+	width := x.Dim(3)
+	shifted := make([]*graph.Value, kw)
+	if !o.uses(ColumnProducts) || width > columnsPay {
+		padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
+		for j := range shifted {
+			shifted[j] = graph.Slice(padded, window(3, j, columns, c.Dilation[1], c.Stride[1]))
+		}
+		return shifted
+	}
+	rows := func(n int) []*graph.Value {
+		if n == 0 {
+			return nil
+		}
+		return []*graph.Value{graph.Expand(x.Graph().Fill(0, 1), x.Dim(0), x.Dim(1), n, width)}
+	}
+	if c.Pad[0]+c.Pad[2] > 0 {
+		x = graph.Concat(2, slices.Concat(rows(c.Pad[0]), []*graph.Value{x}, rows(c.Pad[2]))...)
+	}
+	for j := range shifted {
+		if j*c.Dilation[1] == c.Pad[1] && c.Stride[1] == 1 && columns == width {
+			shifted[j] = x
+			continue
+		}
+		seen := make([]float32, width*columns)
+		for q := range columns {
+			if p := q*c.Stride[1] + j*c.Dilation[1] - c.Pad[1]; p >= 0 && p < width {
+				seen[p*columns+q] = 1
+			}
+		}
+		shifted[j] = graph.MatMul(x, x.Graph().Floats(seen, width, columns))
+	}
+	return shifted
 }
 
 // window is the range of padded input positions that kernel position k sees along an axis with n outputs.
@@ -93,7 +131,7 @@ func window(axis, k, n, dilation, stride int) graph.Range {
 }
 
 // tapGradient returns the gradient [M, C/groups] of the weights at one kernel position, which sees x [N, C, OH, OW].
-func tapGradient(x, w, dy *graph.Value, groups int) *graph.Value {
+func (o *options) tapGradient(x, w, dy *graph.Value, groups int) *graph.Value {
 	batch, positions := dy.Dim(0), dy.Dim(2)*dy.Dim(3)
 	shape := func(channels int) []int {
 		if groups == 1 {
@@ -102,8 +140,21 @@ func tapGradient(x, w, dy *graph.Value, groups int) *graph.Value {
 		return []int{batch, groups, channels, positions}
 	}
 	a, b := graph.Reshape(dy, shape(w.Dim(0)/groups)...), graph.Reshape(x, shape(w.Dim(1))...)
-	perImage := graph.MatMul(a, swapped(b))
-	return graph.Reshape(graph.ReduceSum(perImage, false, 0), w.Dim(0), w.Dim(1))
+	return graph.Reshape(o.outer(a, b), w.Dim(0), w.Dim(1))
+}
+
+// outer returns, summed over the batch, the products of all rows of a [N, ..., A, K] with all rows of b [N, ..., B, K]: [..., A, B].
+// ONNX Runtime repacks the right operand of a product, so the one with more rows is better on the left; except that
+// fewer rows than a vector holds leave most of it empty on the right.
+func (o *options) outer(a, b *graph.Value) *graph.Value {
+	const half = 8 // of a vector of 16
+	last := a.Rank() - 2
+	rows, columns := a.Dim(last), b.Dim(last)
+	exchange := columns > rows && rows >= half || columns < half && rows > columns
+	if !exchange || !o.uses(OperandOrder) {
+		return graph.ReduceSum(graph.MatMul(a, swapped(b)), false, 0)
+	}
+	return swapped(graph.ReduceSum(graph.MatMul(b, swapped(a)), false, 0))
 }
 
 // rowsPay is the width, in kernel widths, up to which depthwiseByRows beats k*k slices: its arithmetic grows with the

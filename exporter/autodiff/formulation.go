@@ -21,13 +21,23 @@ const (
 	// AxesApart takes the weight gradient of small images with the kernel's columns side by side as channels, so that
 	// there are as many slices as rows and columns of the kernel, not as positions.
 	AxesApart = "axes_apart"
+	// ColumnProducts shifts the columns of small images, where AxesApart applies, by products with constant matrices, not by
+	// padding and slices.
+	ColumnProducts = "column_products"
+	// OperandOrder has the operand with more rows on the left in the products of weight gradients.
+	OperandOrder = "operand_order"
+	// CenteredGradient takes the mean from the gradient of a normalization instead of from its input, once for all
+	// normalizations whose results are added up.
+	CenteredGradient = "centered_gradient"
+	// SingleRows takes products of a few long rows one row at a time, as in the gradient of the probabilities.
+	SingleRows = "single_rows"
 	// RowProducts takes the weight gradient of narrow depthwise convolutions as products of rows.
 	RowProducts = "row_products"
 )
 
 // Formulations returns the names that Without takes.
 func Formulations() []string {
-	return []string{MirroredInput, FactorOnWeights, SelectionProduct, AxesApart, RowProducts}
+	return []string{MirroredInput, FactorOnWeights, SelectionProduct, AxesApart, ColumnProducts, OperandOrder, CenteredGradient, SingleRows, RowProducts}
 }
 
 // Option changes how gradients are built, not what they are.

@@ -1,6 +1,7 @@
 package autodiff_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -67,5 +68,37 @@ func TestUnknownFormulationIsAnError(t *testing.T) {
 	_, err := autodiff.Gradients([]*graph.Value{graph.Neg(x)}, nil, []*graph.Value{x}, autodiff.Without("magic"))
 	if err == nil || !strings.Contains(err.Error(), `"magic"`) || !strings.Contains(err.Error(), autodiff.AxesApart) {
 		t.Errorf("the error must name what is unknown and what there is: %v", err)
+	}
+}
+
+// TestSingleRowsAgree takes the gradient of a stack of products by their common left factor, whose rows are few and long.
+func TestSingleRowsAgree(t *testing.T) {
+	g := graph.New("rows")
+	for rows := range 7 {
+		for _, length := range []int{1, 1024} {
+			name := fmt.Sprintf("%d rows of %d", rows+1, length)
+			a := g.Input(name+" a", graph.Float32, []int{rows + 1, 2}, "")
+			b := g.Input(name+" b", graph.Float32, []int{4, 2, length}, "")
+			y := graph.MatMul(a, b)
+			seed := g.Input(name+" dy", graph.Float32, y.Shape(), "")
+			for how, without := range map[string][]string{"plain": {autodiff.SingleRows}, "single": nil} {
+				grads, err := autodiff.Gradients([]*graph.Value{y}, []*graph.Value{seed}, []*graph.Value{a, b}, autodiff.Without(without...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				g.Output(name+" a "+how, grads[0], "")
+				g.Output(name+" b "+how, grads[1], "")
+			}
+		}
+	}
+	inputs := map[string]runtime.Tensor{}
+	for i, v := range g.Inputs() {
+		inputs[v.Name()] = graphtest.Float32(noise(i, v.Size()), v.Shape()...)
+	}
+	results := graphtest.Run(t, g, inputs)
+	for name, single := range results {
+		if plain, ok := strings.CutSuffix(name, "single"); ok {
+			graphtest.Close(t, name, graphtest.Floats(t, single), graphtest.Floats(t, results[plain+"plain"]), 1e-5)
+		}
 	}
 }

@@ -33,11 +33,11 @@ func gemmRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 
 // matMulRule is gemmRule for stacks of matrices. A matrix that all of a stack share takes one product over all rows
 // instead of a stack of products and their sum.
-func matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+func (o *options) matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
 	out := make([]*graph.Value, 2)
 	if need[0] {
-		out[0] = unbroadcast(graph.MatMul(d, swapped(b)), a.Shape())
+		out[0] = unbroadcast(o.rowProducts(d, b), a.Shape())
 	}
 	switch {
 	case !need[1]:
@@ -48,6 +48,22 @@ func matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 		out[1] = unbroadcast(graph.MatMul(swapped(a), d), b.Shape())
 	}
 	return out
+}
+
+// rowProducts returns the products of the rows of a [..., A, K] with the rows of b [..., B, K], stack by stack: [..., A, B].
+// Few long rows, as of the probabilities of operations, go one by one: ONNX Runtime reads b as it lies for a single row,
+// while for several it first copies b into blocks that these rows leave mostly empty.
+func (o *options) rowProducts(a, b *graph.Value) *graph.Value {
+	const few, long = 5, 1024
+	rank := a.Rank()
+	if !o.uses(SingleRows) || rank < 3 || b.Rank() != rank || a.Dim(-2) == 1 || a.Dim(-2) > few || a.Dim(-1) < long {
+		return graph.MatMul(a, swapped(b))
+	}
+	one := graph.MatMul(
+		graph.Reshape(a, slices.Insert(slices.Clone(a.Shape()), rank-1, 1)...),
+		swapped(graph.Reshape(b, slices.Insert(slices.Clone(b.Shape()), rank-2, 1)...)))
+	stacks := one.Shape()[:rank-2]
+	return graph.Reshape(one, append(slices.Clone(stacks), a.Dim(-2), b.Dim(-2))...)
 }
 
 // swapped exchanges the last two dimensions; the runtime fuses it into the product.

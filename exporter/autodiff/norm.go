@@ -18,7 +18,10 @@ import (
 // gradient; the batch's do where something is computed from them, as gradients of gradients are.
 //
 // The batch's statistics are the node's own second and third output: the builder gives training nodes momentum 0.
-func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+//
+// What is summed up in dscale must be small beside its terms: either x is centered first or dy is, which gives the same sum.
+// Normalizations whose results are added up have dy in common, so that one pass does for all of them.
+func (o *options) batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	if n.Attrs.Int("training_mode", 0) == 0 {
 		return batchNormInferenceRule(n, dy[0], need)
 	}
@@ -32,27 +35,39 @@ func batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value
 		out[0] = byStatistics(n, dy)
 		return out
 	}
-	x, scale := n.Inputs[0], n.Inputs[1]
+	x, scale, mean := n.Inputs[0], n.Inputs[1], n.Outputs[1]
 	g, channels := x.Graph(), x.Dim(1)
-	rstd, z := trainingStatistics(n)
+	rstd := reciprocalDeviation(n.Outputs[2], n)
 	dbias := graph.ReduceSum(d, false, 0, 2, 3)
-	dscale := graph.ReduceSum(graph.Mul(d, z), false, 0, 2, 3)
-	if z != n.Outputs[0] {
-		dscale = graph.Mul(dscale, rstd) // z is only centered
+	share := g.Scalar(-float32(channels) / float32(x.Size()))
+	meanless := graph.Mul(share, dbias) // what takes the mean of d away
+	out[2] = dbias
+	// Each of these gives dscale, and the sum dy - dbias/M - xhat * dscale/M as the rule of a convolution before this wants it,
+	// which takes the factor in front apart again.
+	var sum func() *graph.Value
+	switch {
+	case isConstant(scale, 1) && isConstant(n.Inputs[2], 0):
+		xhat := n.Outputs[0]
+		out[1] = graph.ReduceSum(graph.Mul(d, xhat), false, 0, 2, 3)
+		sum = func() *graph.Value { return graph.Add(d, affine(xhat, graph.Mul(share, out[1]), meanless)) }
+	case o.uses(CenteredGradient):
+		centered := graph.Add(d, perChannel(meanless))
+		out[1] = graph.Mul(graph.ReduceSum(graph.Mul(centered, x), false, 0, 2, 3), rstd)
+		sum = func() *graph.Value {
+			onX := graph.Mul(graph.Mul(share, out[1]), rstd)
+			return graph.Add(centered, affine(x, onX, graph.Neg(graph.Mul(onX, mean))))
+		}
+	default:
+		centered := graph.Sub(x, perChannel(mean))
+		out[1] = graph.Mul(graph.ReduceSum(graph.Mul(d, centered), false, 0, 2, 3), rstd)
+		sum = func() *graph.Value {
+			return graph.Add(d, affine(centered, graph.Mul(graph.Mul(share, out[1]), rstd), meanless))
+		}
 	}
-	out[1], out[2] = dscale, dbias
 	if !need[0] {
 		return out
 	}
-	// With xhat or x - mean for z: dx = scale * rstd * (dy - dbias/M - z * dscale/M), where the rule of a convolution
-	// before this takes the factor in front apart again.
-	share := g.Scalar(-float32(channels) / float32(x.Size()))
-	onZ := graph.Mul(share, dscale)
-	if z != n.Outputs[0] {
-		onZ = graph.Mul(onZ, rstd)
-	}
-	sum := graph.Add(d, affine(z, onZ, graph.Mul(share, dbias)))
-	out[0] = graph.Mul(sum, perChannel(graph.Mul(scale, rstd)))
+	out[0] = graph.Mul(sum(), perChannel(graph.Mul(scale, rstd)))
 	if more := byStatistics(n, dy); more != nil {
 		out[0] = graph.Add(out[0], more)
 	}
@@ -79,18 +94,7 @@ func byStatistics(n *graph.Node, dy []*graph.Value) *graph.Value {
 	return dx
 }
 
-// trainingStatistics returns 1 / sqrt(variance + epsilon) of the batch, and the normalized input xhat or, when that
-// is not at hand, the centered input x - mean. Without scale and bias xhat is the node's own output. Centering first
-// keeps the sums accurate when the mean is large beside the deviation.
-func trainingStatistics(n *graph.Node) (rstd, z *graph.Value) {
-	mean, variance := n.Outputs[1], n.Outputs[2]
-	rstd = reciprocalDeviation(variance, n)
-	if isConstant(n.Inputs[1], 1) && isConstant(n.Inputs[2], 0) {
-		return rstd, n.Outputs[0]
-	}
-	return rstd, graph.Sub(n.Inputs[0], perChannel(mean))
-}
-
+// reciprocalDeviation returns 1 / sqrt(variance + epsilon).
 func reciprocalDeviation(variance *graph.Value, n *graph.Node) *graph.Value {
 	epsilon := variance.Graph().Scalar(n.Attrs.Float("epsilon", graph.DefaultEpsilon))
 	return graph.Reciprocal(graph.Sqrt(graph.Add(variance, epsilon)))

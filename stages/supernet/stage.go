@@ -37,7 +37,7 @@ func Kind() pipeline.Kind {
 	}
 	return pipeline.Kind{
 		Name:      "supernet",
-		Version:   1,
+		Version:   2,
 		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
 		Doc:       "Builds the weight-sharing supernet of a search space and its training steps as ONNX graphs, gradients included.",
 		Inputs:    []pipeline.Port{{Name: "dataset", Type: "dataset", Doc: "Gives the size of the images and the number of classes."}},

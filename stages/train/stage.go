@@ -18,7 +18,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "train",
-		Version: 1,
+		Version: 2,
 		Doc:     "Trains an architecture from scratch as a stand-alone network.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "The images to train on."},
