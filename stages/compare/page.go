@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"html/template"
@@ -10,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/report/chart"
+	"github.com/plateau-nas/plateau/stages/report/frame"
 )
 
 //go:embed template
@@ -19,8 +18,8 @@ var templates embed.FS
 
 // view is the page as finished text and pictures.
 type view struct {
-	Style         template.CSS
-	Title, Lead   string
+	frame.Page
+	Lead          string
 	Big, BigLabel string
 	Facts         []measureView // the first few measures
 	Measures      []measureView
@@ -83,26 +82,16 @@ type costRow struct {
 
 // render writes the page. Equal results give equal bytes.
 func (r *Result) render(w io.Writer) error {
-	fail := func(err error) error { return fmt.Errorf("make the page of the comparison: %w", err) }
-	t, err := template.New("page.html").ParseFS(templates, "template/page.html")
-	if err != nil {
-		return fail(err)
-	}
 	v := r.view()
-	if v.Style, err = report.Style(); err != nil {
-		return fail(err)
+	if err := frame.Write(w, templates, nil, &v.Page, &v); err != nil {
+		return fmt.Errorf("make the page of the comparison: %w", err)
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
-		return fail(err)
-	}
-	_, err = w.Write(b.Bytes())
-	return err
+	return nil
 }
 
 func (r *Result) view() view {
 	v := view{
-		Title: fmt.Sprintf("%s, %s", plural(len(r.Methods), "method"), plural(len(r.Seeds), "seed")),
+		Page: frame.Page{Title: fmt.Sprintf("%s, %s", plural(len(r.Methods), "method"), plural(len(r.Seeds), "seed"))},
 		Lead: fmt.Sprintf("What each method found in the space %s with each seed, what that is worth by measures that the search has not seen, and what it cost.",
 			r.Space),
 		Level: fmt.Sprintf("%.0f%%", 100*r.Level),

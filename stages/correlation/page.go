@@ -1,15 +1,14 @@
 package correlation
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
 
-	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/report/chart"
+	"github.com/plateau-nas/plateau/stages/report/frame"
 )
 
 //go:embed template
@@ -17,8 +16,8 @@ var templates embed.FS
 
 // view is the page as finished text and pictures.
 type view struct {
-	Style         template.CSS
-	Title, Lead   string
+	frame.Page
+	Lead          string
 	Big, BigLabel string
 	Score, Truth  columnView
 	Caution       string
@@ -57,27 +56,17 @@ const mostClouds = 4
 
 // render writes the page. Equal outcomes give equal bytes.
 func (o outcome) render(w io.Writer) error {
-	fail := func(err error) error { return fmt.Errorf("make the page of correlations: %w", err) }
-	t, err := template.New("page.html").ParseFS(templates, "template/page.html")
-	if err != nil {
-		return fail(err)
-	}
 	v := o.view()
-	if v.Style, err = report.Style(); err != nil {
-		return fail(err)
+	if err := frame.Write(w, templates, nil, &v.Page, &v); err != nil {
+		return fmt.Errorf("make the page of correlations: %w", err)
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
-		return fail(err)
-	}
-	_, err = w.Write(b.Bytes())
-	return err
+	return nil
 }
 
 func (o outcome) view() view {
 	score, truth := describe(o.score), describe(o.truth)
 	v := view{
-		Title:         "How well does a cheap score foretell the truth?",
+		Page:          frame.Page{Title: "How well does a cheap score foretell the truth?"},
 		Lead:          fmt.Sprintf("%d architectures of %s, ranked by a score of their own and by what their neighborhoods score.", o.count, o.table.Space().Name),
 		Score:         columnView{score.Column, score.File, score.Says},
 		Truth:         columnView{truth.Column, truth.File, truth.Says},

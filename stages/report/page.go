@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/stages/report/draw"
+	"github.com/plateau-nas/plateau/stages/report/frame"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
@@ -19,8 +19,7 @@ var templates embed.FS
 
 // page is the view of the whole page; sections that a run has nothing for are nil.
 type page struct {
-	Title    string
-	Style    template.CSS
+	frame.Page
 	Headline headline
 	Search   *searchView
 	Hood     *neighborhoodView
@@ -44,28 +43,18 @@ func Render(w io.Writer, c Content) error {
 	if c.Ranking != nil && c.Ranking.Space != s.Reference() {
 		return fmt.Errorf("making the report: the architecture is of space %s, the ranking of %s", s.Name, c.Ranking.Space)
 	}
-	t, err := template.New("page.html").Funcs(template.FuncMap{"breakable": breakable}).ParseFS(templates, "template/*.html")
-	if err != nil {
-		return fmt.Errorf("making the report: %w", err)
-	}
-	style, err := templates.ReadFile("template/style.css")
-	if err != nil {
-		return fmt.Errorf("making the report: %w", err)
-	}
 	p := page{
-		Title: title(c), Style: template.CSS(style), Headline: newHeadline(c, s, arch),
+		Page: frame.Page{Title: title(c)}, Headline: newHeadline(c, s, arch),
 		Search: newSearch(c, s), Hood: newNeighborhood(c, s), Ranking: newRanking(c, s), Train: newTrain(c),
 		Classes: newClasses(c), Checks: newChecks(c), Origin: newOrigin(c),
 	}
 	if p.Samples, err = newSamples(c); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, p); err != nil {
+	if err := frame.Write(w, templates, template.FuncMap{"breakable": breakable}, &p.Page, &p); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	_, err = w.Write(b.Bytes())
-	return err
+	return nil
 }
 
 // breakable lets a long architecture string break between its operations only; what is copied from it has no breaks.

@@ -13,8 +13,8 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/history"
-	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/report/chart"
+	"github.com/plateau-nas/plateau/stages/report/frame"
 )
 
 //go:embed page
@@ -259,11 +259,11 @@ func render(t *template.Template, v view) ([]part, error) {
 
 // templates reads the templates and the style of the page.
 func templates() (*template.Template, template.CSS, error) {
-	t, err := template.New("page.html").ParseFS(files, "page/*.html")
+	t, err := frame.Parse(files, nil, "page/*.html")
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the live page: %w", err)
+		return nil, "", err
 	}
-	style, err := report.Style()
+	style, err := frame.Style()
 	if err != nil {
 		return nil, "", err
 	}
