@@ -8,6 +8,7 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/stat"
 )
 
@@ -58,7 +59,7 @@ func (s *Settings) found(job *pipeline.Job, f finding, readings []reading) Found
 	}
 	for _, r := range readings {
 		if v, ok := r.of(f); ok {
-			out.Values[r.Name] = number(v)
+			out.Values[r.Name] = result.Number(v)
 		} else {
 			out.Values[r.Name] = nil
 		}
@@ -75,9 +76,9 @@ func (s *Settings) found(job *pipeline.Job, f finding, readings []reading) Found
 func (s *Settings) summarize(r *Result, m *Method, root uint64) {
 	for _, measure := range r.Measures {
 		x := usable(r.values(m, measure.Name))
-		sum := Summary{Count: len(x), Mean: number(stat.Mean(x)), StdDev: number(stat.StdDev(x)), Interval: s.interval(x, root, m.Name, measure.Name)}
+		sum := Summary{Count: len(x), Mean: result.Number(stat.Mean(x)), StdDev: result.Number(stat.StdDev(x)), Interval: s.interval(x, root, m.Name, measure.Name)}
 		if len(x) > 0 {
-			sum.Min, sum.Max = number(slices.Min(x)), number(slices.Max(x))
+			sum.Min, sum.Max = result.Number(slices.Min(x)), result.Number(slices.Max(x))
 		}
 		m.Summary[measure.Name] = sum
 	}
@@ -87,7 +88,7 @@ func (s *Settings) summarize(r *Result, m *Method, root uint64) {
 		for _, f := range m.Found {
 			x = append(x, f.Cost[cost])
 		}
-		m.Cost[cost] = number(stat.Mean(x))
+		m.Cost[cost] = result.Number(stat.Mean(x))
 	}
 }
 
@@ -100,7 +101,7 @@ func (s *Settings) interval(x []float64, root uint64, labels ...any) Interval {
 	if s.Interval == Bootstrap {
 		i = stat.BootstrapCI(x, s.Level, s.Resamples, seed.New(root, "bootstrap", fmt.Sprint(labels...)))
 	}
-	return Interval{number(i.Low), number(i.High)}
+	return Interval{result.Number(i.Low), result.Number(i.High)}
 }
 
 func usable(x []float64) []float64 {
@@ -119,7 +120,7 @@ func (s *Settings) pairs(r *Result, m Measure, root uint64) []Pair {
 		}
 		one.Cost = map[string]float64{}
 		for _, c := range r.Costs {
-			if a, b := value(plain.Cost[c]), value(other.Cost[c]); a > 0 {
+			if a, b := result.Value(plain.Cost[c]), result.Value(other.Cost[c]); a > 0 {
 				one.Cost[c] = b / a
 			}
 		}
@@ -156,9 +157,9 @@ func (s *Settings) pair(m Measure, plain, other []float64, root uint64, names []
 	}
 	w := stat.WilcoxonExact(b, a)
 	out.Seeds = len(gain)
-	out.Gain, out.GainInterval = number(stat.Mean(gain)), s.interval(gain, root, "gain", names[0], names[1], m.Name)
+	out.Gain, out.GainInterval = result.Number(stat.Mean(gain)), s.interval(gain, root, "gain", names[0], names[1], m.Name)
 	out.P, out.Exact, out.PLeast = w.P, w.Exact, stat.LeastP(out.Seeds)
-	out.RankBiserial, out.CliffsDelta = w.RankBiserial, number(stat.CliffsDelta(b, a))
+	out.RankBiserial, out.CliffsDelta = w.RankBiserial, result.Number(stat.CliffsDelta(b, a))
 	return out
 }
 
@@ -166,7 +167,7 @@ func (s *Settings) pair(m Measure, plain, other []float64, root uint64, names []
 func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 	equal := p.Seeds - p.Wins - p.Losses
 	text := fmt.Sprintf("%s is %s %s in the mean (better with %d of %s, worse with %d, equal with %d).",
-		p.Other, m.compared(value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
+		p.Other, m.compared(result.Value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
 	if p.Wins+p.Losses == 0 {
 		return text + " There is no difference to test."
 	}

@@ -84,7 +84,7 @@ func tableReading(a pipeline.Artifact, sp *space.Space) (reading, error) {
 		index: func(a space.Architecture) (int, bool) { return t.Index(t.Rank(a)) },
 	}
 	if best := t.Best(e.Scores()); best >= 0 {
-		r.Best = number(c.Values[best])
+		r.Best = result.Number(c.Values[best])
 	}
 	return r, nil
 }
@@ -157,7 +157,7 @@ func searchReadings(tested bool) []reading {
 			Measure: Measure{Name: name, From: FromSearch, Text: text + ", " + caution, Tested: tested},
 			of: func(f finding) (float64, bool) {
 				v := p(f.content)
-				return value(v), v != nil
+				return result.Value(v), v != nil
 			},
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plateau-nas/plateau/stages/report/chart"
 	"github.com/plateau-nas/plateau/stages/report/frame"
+	"github.com/plateau-nas/plateau/stages/result"
 )
 
 //go:embed template
@@ -97,7 +98,7 @@ func (r *Result) view() view {
 		Level: fmt.Sprintf("%.0f%%", 100*r.Level),
 	}
 	for _, m := range r.Measures {
-		v.Measures = append(v.Measures, measureView{Name: m.Name, Text: m.Text, From: from(m), Best: m.said(value(m.Best))})
+		v.Measures = append(v.Measures, measureView{Name: m.Name, Text: m.Text, From: from(m), Best: m.said(result.Value(m.Best))})
 		v.Columns = append(v.Columns, m.Name)
 		if m.Tested {
 			if len(v.Facts) < 4 {
@@ -115,7 +116,7 @@ func (r *Result) view() view {
 		v.Findings = append(v.Findings, r.findingsView(m))
 		row := costRow{Name: m.Name}
 		for _, c := range r.Costs {
-			row.Cells = append(row.Cells, count(value(m.Cost[c])))
+			row.Cells = append(row.Cells, count(result.Value(m.Cost[c])))
 		}
 		v.Costs = append(v.Costs, row)
 	}
@@ -143,7 +144,7 @@ func (r *Result) headline() (big, label string) {
 	if len(r.Pairs) > 0 {
 		p := r.Pairs[0]
 		m := r.measure(p.Measure)
-		big, unit, _ := strings.Cut(m.difference(value(p.Gain)), " ")
+		big, unit, _ := strings.Cut(m.difference(result.Value(p.Gain)), " ")
 		significance := "not significant"
 		if p.Significant {
 			significance = "significant"
@@ -156,7 +157,7 @@ func (r *Result) headline() (big, label string) {
 	}
 	for _, m := range r.Measures {
 		if i := r.best(m); m.Tested && i >= 0 {
-			return m.said(value(r.Methods[i].Summary[m.Name].Mean)), fmt.Sprintf("mean %s of %s, the best of %s", m.Name, r.Methods[i].Name, plural(len(r.Methods), "method"))
+			return m.said(result.Value(r.Methods[i].Summary[m.Name].Mean)), fmt.Sprintf("mean %s of %s, the best of %s", m.Name, r.Methods[i].Name, plural(len(r.Methods), "method"))
 		}
 	}
 	return "–", "nothing to compare by"
@@ -175,7 +176,7 @@ func (r *Result) measure(name string) Measure {
 func (r *Result) best(m Measure) int {
 	best := -1
 	for i := range r.Methods {
-		v := value(r.Methods[i].Summary[m.Name].Mean)
+		v := result.Value(r.Methods[i].Summary[m.Name].Mean)
 		if math.IsNaN(v) {
 			continue
 		}
@@ -183,7 +184,7 @@ func (r *Result) best(m Measure) int {
 			best = i
 			continue
 		}
-		if b := value(r.Methods[best].Summary[m.Name].Mean); v > b && !m.Lower || v < b && m.Lower {
+		if b := result.Value(r.Methods[best].Summary[m.Name].Mean); v > b && !m.Lower || v < b && m.Lower {
 			best = i
 		}
 	}
@@ -197,9 +198,9 @@ func (r *Result) testView(m Measure) testView {
 			continue
 		}
 		v := pairView{
-			Title: p.Title(), Gain: minus(m.difference(value(p.Gain))), Record: fmt.Sprintf("%d · %d · %d", p.Wins, p.Seeds-p.Wins-p.Losses, p.Losses),
+			Title: p.Title(), Gain: minus(m.difference(result.Value(p.Gain))), Record: fmt.Sprintf("%d · %d · %d", p.Wins, p.Seeds-p.Wins-p.Losses, p.Losses),
 			P: probability(p.P), Holm: probability(p.PHolm), RankBiserial: minus(fmt.Sprintf("%+.2f", p.RankBiserial)),
-			Cliff: minus(fmt.Sprintf("%+.2f", value(p.CliffsDelta))), Mark: "not significant", Significant: p.Significant, Verdict: minus(p.Verdict), Interval: "–",
+			Cliff: minus(fmt.Sprintf("%+.2f", result.Value(p.CliffsDelta))), Mark: "not significant", Significant: p.Significant, Verdict: minus(p.Verdict), Interval: "–",
 		}
 		if p.GainInterval.Low != nil {
 			scale := 1.0
@@ -220,11 +221,11 @@ func (r *Result) methodView(m Method) methodView {
 	v := methodView{Name: m.Name, Algorithm: m.Algorithm, Count: fmt.Sprint(len(m.Found))}
 	for _, measure := range r.Measures {
 		s := m.Summary[measure.Name]
-		c := cellView{Mean: minus(measure.said(value(s.Mean)))}
+		c := cellView{Mean: minus(measure.said(result.Value(s.Mean)))}
 		if s.StdDev != nil && s.Low != nil {
 			c.Spread = []string{"± " + measure.said(*s.StdDev), minus(fmt.Sprintf("%s to %s", measure.said(*s.Low), measure.said(*s.High)))}
 		}
-		if i := r.best(measure); measure.Tested && i >= 0 && value(s.Mean) == value(r.Methods[i].Summary[measure.Name].Mean) {
+		if i := r.best(measure); measure.Tested && i >= 0 && result.Value(s.Mean) == result.Value(r.Methods[i].Summary[measure.Name].Mean) {
 			c.Best = true
 		}
 		v.Cells = append(v.Cells, c)
@@ -243,7 +244,7 @@ func (r *Result) findingsView(m Method) findingsView {
 			row.Index = fmt.Sprint(*f.Index)
 		}
 		for _, measure := range r.Measures {
-			row.Values = append(row.Values, minus(measure.said(value(f.Values[measure.Name]))))
+			row.Values = append(row.Values, minus(measure.said(result.Value(f.Values[measure.Name]))))
 		}
 		v.Rows = append(v.Rows, row)
 	}
@@ -266,7 +267,7 @@ func (r *Result) chart(m Measure) chart.Pairs {
 	paired := map[string]bool{}
 	add := func(name string, apart bool) {
 		method := r.method(name)
-		row := chart.PairsMethod{Name: name, Mean: scale * value(method.Summary[m.Name].Mean), Apart: apart}
+		row := chart.PairsMethod{Name: name, Mean: scale * result.Value(method.Summary[m.Name].Mean), Apart: apart}
 		for _, v := range r.values(method, m.Name) {
 			row.Values = append(row.Values, scale*v)
 		}

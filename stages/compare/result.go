@@ -1,14 +1,10 @@
 package compare
 
 import (
-	"bytes"
-	"encoding/csv"
-	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 
-	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -112,22 +108,6 @@ func (p Pair) Title() string { return p.Other + " against " + p.Plain }
 // metric is the pair's part of the names of metrics.
 func (p Pair) metric() string { return p.Other + "_vs_" + p.Plain + "_" + p.Measure }
 
-// number is null in JSON where v is none.
-func number(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
-// value is not a number where there is none.
-func value(p *float64) float64 {
-	if p == nil {
-		return math.NaN()
-	}
-	return *p
-}
-
 // method returns the method of the name, nil when there is none.
 func (r *Result) method(name string) *Method {
 	for i := range r.Methods {
@@ -147,7 +127,7 @@ func (r *Result) values(m *Method, measure string) []float64 {
 	for _, f := range m.Found {
 		for i, seed := range r.Seeds {
 			if seed == f.Seed {
-				out[i] = value(f.Values[measure])
+				out[i] = result.Value(f.Values[measure])
 			}
 		}
 	}
@@ -156,23 +136,11 @@ func (r *Result) values(m *Method, measure string) []float64 {
 
 // WriteJSON writes comparison.json.
 func (r *Result) WriteJSON(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the comparison to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, append(data, '\n'))
+	return result.WriteFigures(path, "the comparison", r)
 }
 
 // WriteCSV writes comparison.csv: a row for each method and seed.
 func (r *Result) WriteCSV(path string) error {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	text := func(v float64, ok bool) string {
-		if !ok || math.IsNaN(v) {
-			return ""
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
 	header := []string{"method", "seed", "stage", "architecture", "index"}
 	for _, m := range r.Measures {
 		header = append(header, m.Name)
@@ -186,17 +154,17 @@ func (r *Result) WriteCSV(path string) error {
 			}
 			row := []string{m.Name, f.Seed, f.Stage, f.Architecture, index}
 			for _, me := range r.Measures {
-				row = append(row, text(value(f.Values[me.Name]), true))
+				row = append(row, result.Text(result.Value(f.Values[me.Name])))
 			}
 			for _, c := range r.Costs {
-				v, ok := f.Cost[c]
-				row = append(row, text(v, ok))
+				cell := ""
+				if v, ok := f.Cost[c]; ok {
+					cell = result.Text(v)
+				}
+				row = append(row, cell)
 			}
 			rows = append(rows, row)
 		}
 	}
-	if err := w.WriteAll(rows); err != nil {
-		return fmt.Errorf("writing the comparison to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return result.WriteRows(path, "the comparison", rows)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/result"
 )
 
 // Kind returns the stage kind "compare".
@@ -125,7 +126,7 @@ func (r *Result) line(m Method) string {
 	var parts []string
 	for _, measure := range r.Measures {
 		if sum := m.Summary[measure.Name]; measure.Tested && sum.Count > 0 {
-			text := fmt.Sprintf("%s %s", measure.Name, measure.said(value(sum.Mean)))
+			text := fmt.Sprintf("%s %s", measure.Name, measure.said(result.Value(sum.Mean)))
 			if sum.StdDev != nil {
 				text += " ± " + measure.said(*sum.StdDev)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/stat"
 )
 
@@ -19,8 +20,8 @@ func (s *Settings) analyze(p *problem, all []outcomes, root uint64) *Result {
 		for b, budget := range s.Budgets {
 			found := usable(all[i][b])
 			out.Regret = append(out.Regret, Regret{
-				Budget: budget, Found: len(found), Mean: number(stat.Mean(found)), Interval: s.interval(found, root, search.Name, budget),
-				Median: number(stat.Median(found)), StdDev: number(stat.StdDev(found)),
+				Budget: budget, Found: len(found), Mean: result.Number(stat.Mean(found)), Interval: s.interval(found, root, search.Name, budget),
+				Median: result.Number(stat.Median(found)), StdDev: result.Number(stat.StdDev(found)),
 			})
 		}
 		r.Searches = append(r.Searches, out)
@@ -48,7 +49,7 @@ func (s *Settings) interval(x []float64, root uint64, labels ...any) Interval {
 	default:
 		i = stat.BootstrapCI(x, s.Level, s.Resamples, seed.New(root, "bootstrap", fmt.Sprint(labels...)))
 	}
-	return Interval{number(i.Low), number(i.High)}
+	return Interval{result.Number(i.Low), result.Number(i.High)}
 }
 
 // usable leaves out the seeds with which a search had not found anything yet.
@@ -81,8 +82,8 @@ func (s *Settings) pair(name, plain string, budget int, with, without []float64,
 	}
 	w := stat.Wilcoxon(b, a)
 	out.Seeds = len(gain)
-	out.Gain, out.GainInterval = number(stat.Mean(gain)), s.interval(gain, root, "gain", name, budget)
-	out.P, out.Exact, out.RankBiserial, out.CliffsDelta = w.P, w.Exact, w.RankBiserial, number(stat.CliffsDelta(b, a))
+	out.Gain, out.GainInterval = result.Number(stat.Mean(gain)), s.interval(gain, root, "gain", name, budget)
+	out.P, out.Exact, out.RankBiserial, out.CliffsDelta = w.P, w.Exact, w.RankBiserial, result.Number(stat.CliffsDelta(b, a))
 	return out
 }
 
@@ -154,7 +155,7 @@ func (p *problem) correlation(name string, scores []float64) Correlation {
 			x, y = append(x, v), append(y, p.truth[i])
 		}
 	}
-	c := Correlation{Name: name, Spearman: number(stat.Spearman(x, y)), Kendall: number(stat.KendallTau(x, y))}
+	c := Correlation{Name: name, Spearman: result.Number(stat.Spearman(x, y)), Kendall: result.Number(stat.KendallTau(x, y))}
 	best := p.table.Best(scores)
 	c.Best = p.table.Space().Format(p.table.Architecture(best))
 	if index, ok := p.table.Index(best); ok {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/plateau-nas/plateau/stages/report/chart"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 )
 
@@ -26,8 +27,8 @@ func (r *Result) chart() string {
 			}
 			line := chart.Band{Name: s.Search.Name, Color: color(s.Search, c.Series), Dashed: s.Search.plain()}
 			for _, g := range s.Regret {
-				line.Values, line.Low, line.High = append(line.Values, value(g.Mean)), append(line.Low, value(g.Low)), append(line.High, value(g.High))
-				if m := max(value(g.Mean), value(g.High)); m > most {
+				line.Values, line.Low, line.High = append(line.Values, result.Value(g.Mean)), append(line.Low, result.Value(g.Low)), append(line.High, result.Value(g.High))
+				if m := max(result.Value(g.Mean), result.Value(g.High)); m > most {
 					most = m
 				}
 			}
@@ -64,7 +65,7 @@ func (r *Result) scale() float64 {
 	most := 0.0
 	for _, s := range r.Searches {
 		if s.Search.plain() && len(s.Regret) > 0 {
-			most = max(most, 1.5*value(s.Regret[0].Mean))
+			most = max(most, 1.5*result.Value(s.Regret[0].Mean))
 		}
 	}
 	if most == 0 {

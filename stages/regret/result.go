@@ -1,14 +1,9 @@
 package regret
 
 import (
-	"bytes"
-	"encoding/csv"
-	"encoding/json"
-	"fmt"
-	"math"
 	"strconv"
 
-	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -88,41 +83,14 @@ type Correlation struct {
 	BestRank  int      `json:"best_rank"` // by truth, 1 being the best of the table
 }
 
-// number is null in JSON where v is none.
-func number(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
-// value is not a number where there is none.
-func value(p *float64) float64 {
-	if p == nil {
-		return math.NaN()
-	}
-	return *p
-}
-
 // WriteJSON writes regret.json.
 func (r *Result) WriteJSON(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the comparison to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, append(data, '\n'))
+	return result.WriteFigures(path, "the comparison", r)
 }
 
 // WriteCSV writes regret.csv: a row for each search and budget, with the comparison with the plain search where there is one.
 func (r *Result) WriteCSV(path string) error {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	text := func(p *float64) string {
-		if p == nil {
-			return ""
-		}
-		return strconv.FormatFloat(*p, 'g', -1, 64)
-	}
+	text := func(p *float64) string { return result.Text(result.Value(p)) }
 	rows := [][]string{{"search", "algorithm", "radius", "policy", "aggregate", "budget", "found", "mean", "low", "high", "median", "std",
 		"plain", "wins", "losses", "gain", "gain_low", "gain_high", "p", "p_holm", "rank_biserial", "cliffs_delta"}}
 	for _, s := range r.Searches {
@@ -140,10 +108,7 @@ func (r *Result) WriteCSV(path string) error {
 			rows = append(rows, append(row, make([]string, len(rows[0])-len(row))...))
 		}
 	}
-	if err := w.WriteAll(rows); err != nil {
-		return fmt.Errorf("writing the comparison to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return result.WriteRows(path, "the comparison", rows)
 }
 
 // pair returns the comparison of a search at a budget, nil where there is none.

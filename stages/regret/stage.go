@@ -10,6 +10,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -134,14 +135,14 @@ func (r *Result) report(job *pipeline.Job) {
 			metric("regret_"+name, g.Mean)
 			metric("regret_"+name+"_low", g.Low)
 			metric("regret_"+name+"_high", g.High)
-			lines = append(lines, fmt.Sprintf("%s %.2f (%.2f to %.2f)", name, value(g.Mean), value(g.Low), value(g.High)))
+			lines = append(lines, fmt.Sprintf("%s %.2f (%.2f to %.2f)", name, result.Value(g.Mean), result.Value(g.Low), result.Value(g.High)))
 		}
 		if p := r.pair(name, final); p != nil {
 			metric("gain_"+name, p.Gain)
 			job.Metric("p_"+name, p.P)
 			job.Metric("rank_biserial_"+name, p.RankBiserial)
 			metric("cliffs_delta_"+name, p.CliffsDelta)
-			lines[len(lines)-1] += fmt.Sprintf(", gain %+.2f over %s, p %.2g", value(p.Gain), p.Plain, p.P)
+			lines[len(lines)-1] += fmt.Sprintf(", gain %+.2f over %s, p %.2g", result.Value(p.Gain), p.Plain, p.P)
 		}
 	}
 	job.Summary(fmt.Sprintf("Searches see %s and are judged by %s.\nMean regret after %d evaluations, %d seeds, with %.0f%% %s intervals:\n%s",

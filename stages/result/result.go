@@ -17,7 +17,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
@@ -44,14 +43,7 @@ func writeJSON(path, what string, v checker) error {
 	if err := v.check(); err != nil {
 		return fmt.Errorf("writing %s to %s: %w", what, path, err)
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("writing %s to %s: %w", what, path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return WriteFigures(path, what, v)
 }
 
 func readJSON(path, what string, v checker) error {

@@ -1,12 +1,9 @@
 package sample
 
 import (
-	"bytes"
-	"encoding/csv"
-	"fmt"
 	"strconv"
 
-	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 	"github.com/plateau-nas/plateau/stages/space"
 )
@@ -15,7 +12,7 @@ import (
 // the values that it was compared by (several for a Pareto objective, joined by a space), by how much it breaks the
 // constraints, whether the value is that of its neighborhood, and how many neighbors that is made of.
 func writeTrajectory(path string, sp *space.Space, steps []sampling.Step) error {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	number := result.Text
 	rows := [][]string{{"evaluations", "architecture", "own_score", "value", "violation", "aggregated", "neighbors", "fidelity"}}
 	for _, s := range steps {
 		c := s.Incumbent
@@ -29,9 +26,5 @@ func writeTrajectory(path string, sp *space.Space, steps []sampling.Step) error 
 		rows = append(rows, []string{number(s.Spent), sp.Format(c.Architecture), number(c.Own.Score), value, number(c.Value.Violation),
 			strconv.FormatBool(c.Aggregated), strconv.Itoa(c.Neighbors), strconv.Itoa(c.Fidelity)})
 	}
-	var b bytes.Buffer
-	if err := csv.NewWriter(&b).WriteAll(rows); err != nil {
-		return fmt.Errorf("writing the trajectory to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return result.WriteRows(path, "the trajectory", rows)
 }
