@@ -10,6 +10,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -57,10 +58,10 @@ func chain(t *testing.T, g *graph.Graph, choose func(edge int, ops []func() []*g
 
 func chainInputs() map[string]runtime.Tensor {
 	return map[string]runtime.Tensor{
-		"x":  graphtest.Float32(noise(1, 96), 2, 3, 4, 4),
-		"w1": graphtest.Float32(noise(2, 9), 3, 3, 1, 1),
-		"w3": graphtest.Float32(noise(3, 81), 3, 3, 3, 3),
-		"dy": graphtest.Float32(noise(4, 96), 2, 3, 4, 4),
+		"x":  graphtest.Float32(torchtest.Noise(1, 96), 2, 3, 4, 4),
+		"w1": graphtest.Float32(torchtest.Noise(2, 9), 3, 3, 1, 1),
+		"w3": graphtest.Float32(torchtest.Noise(3, 81), 3, 3, 3, 3),
+		"dy": graphtest.Float32(torchtest.Noise(4, 96), 2, 3, 4, 4),
 	}
 }
 

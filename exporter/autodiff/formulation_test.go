@@ -11,6 +11,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -52,7 +53,7 @@ func TestFormulationsAgree(t *testing.T) {
 		}
 		inputs := map[string]runtime.Tensor{}
 		for i, v := range append(wrt, seed) {
-			inputs[v.Name()] = graphtest.Float32(noise(number("noise", 0, 99)+i, v.Size()), v.Shape()...)
+			inputs[v.Name()] = graphtest.Float32(torchtest.Noise(number("noise", 0, 99)+i, v.Size()), v.Shape()...)
 		}
 		results := graphtest.Run(t, g, inputs)
 		for name := range maps.Keys(results) {
@@ -93,7 +94,7 @@ func TestSingleRowsAgree(t *testing.T) {
 	}
 	inputs := map[string]runtime.Tensor{}
 	for i, v := range g.Inputs() {
-		inputs[v.Name()] = graphtest.Float32(noise(i, v.Size()), v.Shape()...)
+		inputs[v.Name()] = graphtest.Float32(torchtest.Noise(i, v.Size()), v.Shape()...)
 	}
 	results := graphtest.Run(t, g, inputs)
 	for name, single := range results {

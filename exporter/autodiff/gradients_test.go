@@ -13,6 +13,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -153,7 +154,7 @@ func randomGraph(rt *rapid.T, g *graph.Graph, most int) (x, w, loss *graph.Value
 
 // weightedSum adds up the elements of v with random weights.
 func weightedSum(v *graph.Value) *graph.Value {
-	weights := v.Graph().Floats(noise(9, v.Size()), v.Shape()...)
+	weights := v.Graph().Floats(torchtest.Noise(9, v.Size()), v.Shape()...)
 	return graph.Reshape(graph.ReduceSum(graph.Mul(v, weights), false), 1)
 }
 
@@ -169,11 +170,11 @@ func checkSlope(t *testing.T, rt *rapid.T, g *graph.Graph, x, w, loss *graph.Val
 	run := graphtest.Compile(t, g)
 	const h = 1e-2
 	at := func(step float32) (float64, map[string]runtime.Tensor) {
-		xs, ws := noise(1, 64), noise(2, 36)
-		for i, u := range noise(3, 64) {
+		xs, ws := torchtest.Noise(1, 64), torchtest.Noise(2, 36)
+		for i, u := range torchtest.Noise(3, 64) {
 			xs[i] += step * u
 		}
-		for i, u := range noise(4, 36) {
+		for i, u := range torchtest.Noise(4, 36) {
 			ws[i] += step * u
 		}
 		out := run(map[string]runtime.Tensor{"x": graphtest.Float32(xs, 2, 2, 4, 4), "w": graphtest.Float32(ws, 2, 2, 3, 3)})
@@ -181,11 +182,11 @@ func checkSlope(t *testing.T, rt *rapid.T, g *graph.Graph, x, w, loss *graph.Val
 	}
 	_, here := at(0)
 	slope, size := 0.0, 0.0
-	for i, u := range noise(3, 64) {
+	for i, u := range torchtest.Noise(3, 64) {
 		slope += float64(u) * float64(graphtest.Floats(t, here["dx"])[i])
 		size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dx"])[i]))
 	}
-	for i, u := range noise(4, 36) {
+	for i, u := range torchtest.Noise(4, 36) {
 		slope += float64(u) * float64(graphtest.Floats(t, here["dw"])[i])
 		size += math.Abs(float64(u) * float64(graphtest.Floats(t, here["dw"])[i]))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -110,7 +111,7 @@ func TestTrainingASupernetAgreesWithPyTorch(t *testing.T) {
 			}
 		case params.Conv, params.Linear:
 			bound := float32(1 / math.Sqrt(float64(p.FanIn)))
-			for j, v := range noise(9000+i, p.Size()) {
+			for j, v := range torchtest.Noise(9000+i, p.Size()) {
 				p.Of(start)[j] = v * bound
 			}
 		}
@@ -130,13 +131,13 @@ func TestTrainingASupernetAgreesWithPyTorch(t *testing.T) {
 	inputs := map[string]runtime.Tensor{
 		"params":   graphtest.Float32(start, len(start)),
 		"momentum": graphtest.Float32(make([]float32, len(start)), len(start)),
-		"alpha":    graphtest.Float32(noise(8000, 30), 6, 5),
+		"alpha":    graphtest.Float32(torchtest.Noise(8000, 30), 6, 5),
 	}
 	var losses []float32
 	for step := range steps {
-		inputs["x"] = graphtest.Float32(noise(8100+step, batch*3*size*size), batch, 3, size, size)
+		inputs["x"] = graphtest.Float32(torchtest.Noise(8100+step, batch*3*size*size), batch, 3, size, size)
 		y := make([]int64, batch)
-		for i, v := range noise(8200+step, batch) {
+		for i, v := range torchtest.Noise(8200+step, batch) {
 			y[i] = int64((float64(v) + 1) / 2 * classes)
 		}
 		inputs["y"] = graphtest.Int64(y, batch)

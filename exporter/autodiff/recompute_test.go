@@ -9,6 +9,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 )
 
@@ -34,7 +35,7 @@ func TestSavingMemoryDoesNotChangeGradients(t *testing.T) {
 				continue
 			}
 			x := g.Input(name, graph.Float32, in.Shape, "")
-			data := noise(100*k+i, product(in.Shape))
+			data := torchtest.Noise(100*k+i, product(in.Shape))
 			for j, v := range data {
 				data[j] = v/2 + 1 // every operator has these numbers in its domain
 			}
@@ -47,7 +48,7 @@ func TestSavingMemoryDoesNotChangeGradients(t *testing.T) {
 		for i, y := range ys {
 			name := fmt.Sprintf("dy%d", i)
 			seeds = append(seeds, g.Input(name, graph.Float32, y.Shape(), ""))
-			inputs[name] = graphtest.Float32(noise(100*k+50+i, y.Size()), y.Shape()...)
+			inputs[name] = graphtest.Float32(torchtest.Noise(100*k+50+i, y.Size()), y.Shape()...)
 		}
 		variants := map[string][]autodiff.Option{"plain": nil}
 		for _, large := range []int{1, 8, 40} {
@@ -151,7 +152,7 @@ func TestMaximaAreFoundInWhatWasCompared(t *testing.T) {
 			}
 			g.Output(out, dx[0], "")
 		}
-		out := graphtest.Run(t, g, map[string]runtime.Tensor{"x": graphtest.Float32(noise(3, 4*3*81), 4, 3, 9, 9)})
+		out := graphtest.Run(t, g, map[string]runtime.Tensor{"x": graphtest.Float32(torchtest.Noise(3, 4*3*81), 4, 3, 9, 9)})
 		graphtest.Close(t, name, graphtest.Floats(t, out["again"]), graphtest.Floats(t, out["plain"]), 1e-5)
 	}
 }

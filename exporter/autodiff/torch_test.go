@@ -13,6 +13,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/internal/graphtest"
 	"github.com/plateau-nas/plateau/exporter/loss"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 )
@@ -185,19 +186,6 @@ func apply(c torchCase, xs []*graph.Value) []*graph.Value {
 	return []*graph.Value{y}
 }
 
-// noise is the function of the same name in generate.py.
-func noise(seed, count int) []float32 {
-	out := make([]float32, count)
-	for i := range out {
-		h := uint32(i)*2654435761 + uint32(seed)*40503
-		h = (h ^ h>>15) * 2246822519
-		h = (h ^ h>>13) * 3266489917
-		h ^= h >> 16
-		out[i] = float32(float64(h)/2147483648 - 1)
-	}
-	return out
-}
-
 // TestRulesAgreeWithPyTorch runs every case forward and backward and compares both with PyTorch's results.
 func TestRulesAgreeWithPyTorch(t *testing.T) {
 	file, err := safetensors.Read("testdata/rules.safetensors")
@@ -224,7 +212,7 @@ func TestRulesAgreeWithPyTorch(t *testing.T) {
 			var xs, wrt []*graph.Value
 			for i, in := range c.Inputs {
 				name := fmt.Sprintf("x%d", i)
-				data := noise(100*k+i, product(in.Shape))
+				data := torchtest.Noise(100*k+i, product(in.Shape))
 				if in.Kind == "labels" {
 					labels := make([]int64, len(data))
 					for j, v := range data {
@@ -257,7 +245,7 @@ func TestRulesAgreeWithPyTorch(t *testing.T) {
 			for i, y := range ys {
 				name := fmt.Sprintf("dy%d", i)
 				seeds = append(seeds, g.Input(name, graph.Float32, y.Shape(), ""))
-				inputs[name] = graphtest.Float32(noise(100*k+50+i, y.Size()), y.Shape()...)
+				inputs[name] = graphtest.Float32(torchtest.Noise(100*k+50+i, y.Size()), y.Shape()...)
 				g.Output(fmt.Sprintf("y%d", i), y, "")
 			}
 			for _, without := range formulations(c.Op) {

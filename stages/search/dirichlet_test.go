@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mathext"
+
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 )
 
 // PyTorch approximates the derivative of the incomplete beta function by series; the exact one is some tenths of a percent off.
 func TestDirichletGradientAgreesWithPyTorch(t *testing.T) {
 	want := fixture(t)
 	c, x, gradient := rows(want("dirichlet/concentrations"), 5), rows(want("dirichlet/samples"), 5), rows(want("dirichlet/gradient"), 5)
-	g := rows(float64s(noise(11, 5*len(c))), 5)
+	g := rows(float64s(torchtest.Noise(11, 5*len(c))), 5)
 	for i := range c {
 		near(t, "gradient by the concentrations", dirichletGradient(x[i], c[i], g[i]), gradient[i], 0.01)
 	}

@@ -1,58 +1,16 @@
 package search
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/space"
 )
-
-// noise is the function of the same name in stages/supernet/testdata/generate_darts.py.
-func noise(seed, count int) []float32 {
-	out := make([]float32, count)
-	for i := range out {
-		h := uint32(i)*2654435761 + uint32(seed)*40503
-		h = (h ^ h>>15) * 2246822519
-		h = (h ^ h>>13) * 3266489917
-		h ^= h >> 16
-		out[i] = float32(float64(h)/2147483648 - 1)
-	}
-	return out
-}
-
-// byName returns the parameters in the order of their names.
-func byName(ix *params.Index) []params.Parameter {
-	out := slices.Clone(ix.All())
-	slices.SortFunc(out, func(a, b params.Parameter) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// noisy is the function fill of that script.
-func noisy(ix *params.Index) []float32 {
-	flat := make([]float32, ix.Total())
-	for i, p := range byName(ix) {
-		v := noise(1000+i, p.Size())
-		for j := range v {
-			switch {
-			case strings.HasSuffix(p.Name, "bn.weight"):
-				v[j] = 1 + v[j]/4
-			case len(p.Shape) == 1:
-				v[j] /= 4
-			default:
-				v[j] = float32(float64(v[j]) / math.Sqrt(float64(p.Size()/p.Shape[0])))
-			}
-		}
-		copy(p.Of(flat), v)
-	}
-	return flat
-}
 
 // fixture reads what testdata/generate_gradients.py has written.
 func fixture(t *testing.T) func(name string) []float64 {
@@ -79,11 +37,11 @@ func fixture(t *testing.T) func(name string) []float64 {
 func scripted(t *testing.T) (*bench, batches) {
 	t.Helper()
 	b := newBenchOf(t, 8)
-	if err := b.weights.Write(noisy(b.index)); err != nil {
+	if err := b.weights.Write(torchtest.Fill(b.index)); err != nil {
 		t.Fatal(err)
 	}
-	valid := &dataset.Batch{X: noise(2, 8*3*12*12), Y: []int64{1, 5, 2, 9, 0, 3, 7, 4}, Count: 8}
-	train := &dataset.Batch{X: noise(5, 8*3*12*12), Y: []int64{0, 1, 2, 3, 4, 5, 6, 7}, Count: 8}
+	valid := &dataset.Batch{X: torchtest.Noise(2, 8*3*12*12), Y: []int64{1, 5, 2, 9, 0, 3, 7, 4}, Count: 8}
+	train := &dataset.Batch{X: torchtest.Noise(5, 8*3*12*12), Y: []int64{0, 1, 2, 3, 4, 5, 6, 7}, Count: 8}
 	b.batch = valid
 	b.neighborhood(t, func(st *neighborhood.Settings) { st.Radius = 0 })
 	return b, batches{valid: valid, train: train, rate: 0.25}
@@ -106,8 +64,8 @@ func (b *bench) use(t *testing.T, change func(*Settings), values []float32) {
 			t.Fatal(err)
 		}
 		b.closers = append(b.closers, b.alpha.second.momentum.Close)
-		m, rest := make([]float32, b.index.Total()), noise(7, b.index.Total())
-		for _, p := range byName(b.index) {
+		m, rest := make([]float32, b.index.Total()), torchtest.Noise(7, b.index.Total())
+		for _, p := range torchtest.Sorted(b.index) {
 			for i, v := range rest[:p.Size()] {
 				p.Of(m)[i] = v / 10
 			}
@@ -143,7 +101,7 @@ func (u *uniforms) Uint64() uint64 {
 func TestStepsOfAlphaAgreeWithPyTorch(t *testing.T) {
 	b, on := scripted(t)
 	want := fixture(t)
-	alpha := noise(1, 30)
+	alpha := torchtest.Noise(1, 30)
 
 	b.use(t, func(s *Settings) { s.Alpha.Order = 2 }, alpha)
 	second := b.stepped(t, on, nil)
@@ -162,12 +120,12 @@ func TestStepsOfAlphaAgreeWithPyTorch(t *testing.T) {
 		t.Errorf("the sharpness step changes the gradient by %v of %v only", length(d), length(first))
 	}
 
-	b.use(t, func(s *Settings) { s.Algorithm = PCDARTS }, append(slices.Clone(alpha), noise(3, 6)...))
+	b.use(t, func(s *Settings) { s.Algorithm = PCDARTS }, append(slices.Clone(alpha), torchtest.Noise(3, 6)...))
 	near(t, "edge weights", b.stepped(t, on, nil), append(want("pc/grad_alpha"), want("pc/grad_beta")...), 1e-3)
 
 	b.use(t, func(s *Settings) { s.Algorithm, s.Alpha.Temperature, s.Alpha.TemperatureEnd = GDAS, 0.5, 0.5 }, alpha)
 	var u uniforms
-	for _, v := range noise(9, 30) {
+	for _, v := range torchtest.Noise(9, 30) {
 		u = append(u, (float64(v)+1)/2)
 	}
 	near(t, "GDAS", b.stepped(t, on, rand.New(&u)), want("gdas/grad_alpha"), 1e-3)

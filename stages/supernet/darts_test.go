@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -134,9 +135,9 @@ func TestGenotypeNetworkInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		running := stats.Initialize(rand.New(rand.NewPCG(1, 1)))
-		use := session(t, rt, func() (*onnx.ModelProto, error) { return net.Inference(noisy(ix), running) })
+		use := session(t, rt, func() (*onnx.ModelProto, error) { return net.Inference(torchtest.Fill(ix), running) })
 		size := macro.Image[1]
-		pixels := noise(1, 2*3*size*size)
+		pixels := torchtest.Noise(1, 2*3*size*size)
 		logits := func(from, to int) []float32 {
 			in := vector(pixels[from*3*size*size:to*3*size*size], int64(to-from), 3, int64(size), int64(size))
 			return use(map[string]runtime.Tensor{"images": in})["logits"].Data.([]float32)
@@ -146,7 +147,7 @@ func TestGenotypeNetworkInUse(t *testing.T) {
 			t.Fatalf("the logits are %v", both)
 		}
 		closeTo(t, "logits", both, append(first, second...), 1e-5)
-		if _, err := net.Inference(noisy(ix)[1:], running); err == nil || !strings.Contains(err.Error(), "but was given") {
+		if _, err := net.Inference(torchtest.Fill(ix)[1:], running); err == nil || !strings.Contains(err.Error(), "but was given") {
 			t.Errorf("too few weights: %v", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -61,7 +62,7 @@ func TestDARTSPathFormIsTheRelaxedOneAtOneHots(t *testing.T) {
 					hot = append(hot, float32(v))
 				}
 			}
-			give := map[string]runtime.Tensor{"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "params": vector(noisy(c.sn.Index), n)}
+			give := map[string]runtime.Tensor{"images": vector(torchtest.Noise(2, 4*3*8*8), 4, 3, 8, 8), "params": vector(torchtest.Fill(c.sn.Index), n)}
 			for _, k := range c.also {
 				give[k] = in[k]
 			}
@@ -82,10 +83,10 @@ func TestDARTSArchitectureStep(t *testing.T) {
 	rt, sn := runtimetest.Open(t), smallDARTS(t, 3)
 	step := session(t, rt, func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(4) })
 	n := int64(sn.Index.Total())
-	p := softmax(vector(noise(1, 28*8), 28, 8))
+	p := softmax(vector(torchtest.Noise(1, 28*8), 28, 8))
 	in := map[string]runtime.Tensor{
-		"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
-		"params": vector(noisy(sn.Index), n), "probabilities": p,
+		"images": vector(torchtest.Noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
+		"params": vector(torchtest.Fill(sn.Index), n), "probabilities": p,
 	}
 	gradient := append([]float32(nil), step(in)["grad_probabilities"].Data.([]float32)...)
 	if len(gradient) != 28*8 {

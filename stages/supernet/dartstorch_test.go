@@ -9,50 +9,11 @@ import (
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
-
-// noise is the function of the same name in testdata/generate_darts.py.
-func noise(seed, count int) []float32 {
-	out := make([]float32, count)
-	for i := range out {
-		h := uint32(i)*2654435761 + uint32(seed)*40503
-		h = (h ^ h>>15) * 2246822519
-		h = (h ^ h>>13) * 3266489917
-		h ^= h >> 16
-		out[i] = float32(float64(h)/2147483648 - 1)
-	}
-	return out
-}
-
-// named returns the parameters in the order of their names.
-func named(ix *params.Index) []params.Parameter {
-	out := slices.Clone(ix.All())
-	slices.SortFunc(out, func(a, b params.Parameter) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// noisy is the function fill of generate_darts.py.
-func noisy(ix *params.Index) []float32 {
-	flat := make([]float32, ix.Total())
-	for i, p := range named(ix) {
-		v := noise(1000+i, p.Size())
-		for j := range v {
-			switch {
-			case strings.HasSuffix(p.Name, "bn.weight"):
-				v[j] = 1 + v[j]/4
-			case len(p.Shape) == 1:
-				v[j] /= 4
-			default:
-				v[j] = float32(float64(v[j]) / math.Sqrt(float64(p.Size()/p.Shape[0])))
-			}
-		}
-		copy(p.Of(flat), v)
-	}
-	return flat
-}
 
 // fixture reads what a script of testdata has written.
 func fixture(t *testing.T, name string) func(name string) []float32 {
@@ -78,7 +39,7 @@ func fixture(t *testing.T, name string) func(name string) []float32 {
 // gradientsClose compares each parameter's gradient, which got holds for all, to the elements that PyTorch's are kept of.
 func gradientsClose(t *testing.T, ix *params.Index, got, want []float32) {
 	t.Helper()
-	for _, p := range named(ix) {
+	for _, p := range torchtest.Sorted(ix) {
 		var g []float32
 		for j := 0; j < p.Size(); j += p.Size()/512 + 1 {
 			g = append(g, p.Of(got)[j])
@@ -100,8 +61,8 @@ func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
 	}
 	n := int64(sn.Index.Total())
 	in := map[string]runtime.Tensor{
-		"images": vector(noise(2, 4*3*16*16), 4, 3, 16, 16), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
-		"alpha": vector(noise(1, 2*14*8), 28, 8), "params": vector(noisy(sn.Index), n),
+		"images": vector(torchtest.Noise(2, 4*3*16*16), 4, 3, 16, 16), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
+		"alpha": vector(torchtest.Noise(1, 2*14*8), 28, 8), "params": vector(torchtest.Fill(sn.Index), n),
 		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.001}, 1),
 	}
 	step := session(t, rt, func() (*onnx.ModelProto, error) {
@@ -124,7 +85,7 @@ func TestDARTSSupernetAgreesWithPyTorch(t *testing.T) {
 	}
 	closeTo(t, "losses of 20 steps", losses, want("supernet/losses"), 1e-3)
 	var last []float32
-	for _, p := range named(sn.Index) {
+	for _, p := range torchtest.Sorted(sn.Index) {
 		last = append(last, p.Of(out["next_params"].Data.([]float32))...)
 	}
 	var kept []float32
@@ -183,7 +144,7 @@ func TestGenotypeNetworkAgreesWithPyTorch(t *testing.T) {
 	}
 	var factors []float32
 	for i := range net.Drops() {
-		for _, v := range noise(5000+i, 3) {
+		for _, v := range torchtest.Noise(5000+i, 3) {
 			if v > -0.5 {
 				factors = append(factors, 1/0.75)
 			} else {
@@ -203,15 +164,15 @@ func TestGenotypeNetworkAgreesWithPyTorch(t *testing.T) {
 	out := session(t, rt, func() (*onnx.ModelProto, error) {
 		return net.TrainStep(supernet.GenotypeTraining{Training: supernet.Training{Batch: 3, Momentum: 0.9}, Auxiliary: 0.4, DropPath: true})
 	})(map[string]runtime.Tensor{
-		"images": vector(noise(2, 3*3*32*32), 3, 3, 32, 32), "labels": {Shape: []int64{3}, Data: []int64{1, 5, 2}},
-		"params": vector(noisy(ix), n), "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.025}, 1),
+		"images": vector(torchtest.Noise(2, 3*3*32*32), 3, 3, 32, 32), "labels": {Shape: []int64{3}, Data: []int64{1, 5, 2}},
+		"params": vector(torchtest.Fill(ix), n), "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.025}, 1),
 		"running": vector(running, s), "drop_path": vector(factors, int64(net.Drops()), 3),
 	})
 	closeTo(t, "loss", out["loss"].Data.([]float32), want("network/loss"), 1e-4)
 	closeTo(t, "loss of the auxiliary head", out["auxiliary_loss"].Data.([]float32), want("network/auxiliary_loss"), 1e-4)
 	gradientsClose(t, ix, out["next_momentum"].Data.([]float32), want("network/gradients"))
 	var moved []float32
-	for _, p := range named(stats) {
+	for _, p := range torchtest.Sorted(stats) {
 		moved = append(moved, p.Of(out["next_running"].Data.([]float32))...)
 	}
 	closeTo(t, "running statistics", moved, want("network/running"), 1e-4)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
@@ -43,8 +44,8 @@ func TestFormsOfADeclaredSpaceAgree(t *testing.T) {
 	for i := range s.Operations {
 		a := space.Architecture{i, (i + 3) % len(s.Operations), (i + 5) % len(s.Operations)}
 		in := map[string]runtime.Tensor{
-			"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
-			"params": vector(noisy(sn.Index), n), "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.1}, 1),
+			"images": vector(torchtest.Noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{0, 1, 2, 1}},
+			"params": vector(torchtest.Fill(sn.Index), n), "momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.1}, 1),
 		}
 		var choices []int64
 		var hot []float32
@@ -82,9 +83,9 @@ func TestNetworkOfADeclaredSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	use := session(t, rt, func() (*onnx.ModelProto, error) {
-		return net.Inference(noisy(index), running.Initialize(rand.New(rand.NewPCG(1, 1))))
+		return net.Inference(torchtest.Fill(index), running.Initialize(rand.New(rand.NewPCG(1, 1))))
 	})
-	if out := use(map[string]runtime.Tensor{"images": vector(noise(1, 2*3*8*8), 2, 3, 8, 8)}); len(out["logits"].Data.([]float32)) != 6 {
+	if out := use(map[string]runtime.Tensor{"images": vector(torchtest.Noise(1, 2*3*8*8), 2, 3, 8, 8)}); len(out["logits"].Data.([]float32)) != 6 {
 		t.Errorf("%v", out)
 	}
 }

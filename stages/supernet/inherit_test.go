@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -18,7 +19,7 @@ func TestInheritedWeightsComputeWhatTheSupernetComputes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := noisy(sn.Index)
+	shared := torchtest.Fill(sn.Index)
 	a := space.Architecture{3, 2, 4, 1, 0, 3}
 	net := supernet.Network{Space: s.Name, Architecture: s.Format(a), Macro: small}
 	weights, err := sn.Inherit(net, shared)
@@ -27,7 +28,7 @@ func TestInheritedWeightsComputeWhatTheSupernetComputes(t *testing.T) {
 	}
 	const batch = 32
 	in := map[string]runtime.Tensor{
-		"images": vector(noise(2, batch*3*8*8), batch, 3, 8, 8), "params": vector(weights, int64(len(weights))),
+		"images": vector(torchtest.Noise(2, batch*3*8*8), batch, 3, 8, 8), "params": vector(weights, int64(len(weights))),
 	}
 	rt := runtimetest.Open(t)
 	statistics := session(t, rt, func() (*onnx.ModelProto, error) { return net.Statistics(batch) })(in)

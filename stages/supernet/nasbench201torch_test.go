@@ -8,6 +8,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -25,8 +26,8 @@ func jointly(t *testing.T, training supernet.Training) (ix *params.Index, in map
 	training.Batch = 4
 	n := int64(sn.Index.Total())
 	in = map[string]runtime.Tensor{
-		"images": vector(noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
-		"alpha": vector(noise(1, 6*5), 6, 5), "params": vector(noisy(sn.Index), n),
+		"images": vector(torchtest.Noise(2, 4*3*8*8), 4, 3, 8, 8), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
+		"alpha": vector(torchtest.Noise(1, 6*5), 6, 5), "params": vector(torchtest.Fill(sn.Index), n),
 		"momentum": vector(make([]float32, n), n), "learning_rate": vector([]float32{0.01}, 1),
 	}
 	return sn.Index, in, session(t, runtimetest.Open(t), func() (*onnx.ModelProto, error) { return sn.JointStep(training) })
@@ -35,7 +36,7 @@ func jointly(t *testing.T, training supernet.Training) (ix *params.Index, in map
 // byName returns a vector of the parameters' elements with the parameters in the order of their names.
 func byName(ix *params.Index, flat []float32) []float32 {
 	var out []float32
-	for _, p := range named(ix) {
+	for _, p := range torchtest.Sorted(ix) {
 		out = append(out, p.Of(flat)...)
 	}
 	return out
@@ -49,7 +50,7 @@ func TestNASBench201SupernetAgreesWithPyTorch(t *testing.T) {
 	closeTo(t, "loss", out["loss"].Data.([]float32), want("step/loss"), 1e-4)
 	closeTo(t, "gradient of alpha", out["grad_alpha"].Data.([]float32), want("step/grad_alpha"), 1e-4)
 	got, all := byName(ix, out["next_momentum"].Data.([]float32)), want("step/gradients")
-	for _, p := range named(ix) {
+	for _, p := range torchtest.Sorted(ix) {
 		closeTo(t, "gradient of "+p.Name, got[:p.Size()], all[:p.Size()], 1e-4)
 		got, all = got[p.Size():], all[p.Size():]
 	}
@@ -111,7 +112,7 @@ func TestTwentyStepsOfAdamStayWithPyTorch(t *testing.T) {
 		}
 		return out
 	}
-	first := byName(ix, noisy(ix))
+	first := byName(ix, torchtest.Fill(ix))
 	closeTo(t, "way of the weights", moved(byName(ix, in["params"].Data.([]float32)), first), moved(want("adam/last_params"), first), 1e-3)
-	closeTo(t, "way of alpha", moved(in["alpha"].Data.([]float32), noise(1, 6*5)), moved(want("adam/last_alpha"), noise(1, 6*5)), 1e-3)
+	closeTo(t, "way of alpha", moved(in["alpha"].Data.([]float32), torchtest.Noise(1, 6*5)), moved(want("adam/last_alpha"), torchtest.Noise(1, 6*5)), 1e-3)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
@@ -58,7 +59,7 @@ func TestPartialChannelsAgreeWithPyTorch(t *testing.T) {
 			for e := range rows {
 				rows[e] = ops
 			}
-			p, b := softmaxOver(noise(1, edges*ops), rows...), softmaxOver(noise(3, edges), c.nodes...)
+			p, b := softmaxOver(torchtest.Noise(1, edges*ops), rows...), softmaxOver(torchtest.Noise(3, edges), c.nodes...)
 			w := make([]float32, len(p))
 			for i := range w {
 				w[i] = float32(p[i] * b[i/ops])
@@ -66,8 +67,8 @@ func TestPartialChannelsAgreeWithPyTorch(t *testing.T) {
 			n := int64(c.sn.Index.Total())
 			step := session(t, runtimetest.Open(t), func() (*onnx.ModelProto, error) { return c.sn.GradientStep(4, 0) })
 			out := step(map[string]runtime.Tensor{
-				"images": vector(noise(2, 4*3*c.size*c.size), 4, 3, int64(c.size), int64(c.size)), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
-				"probabilities": vector(w, int64(edges), int64(ops)), "params": vector(noisy(c.sn.Index), n),
+				"images": vector(torchtest.Noise(2, 4*3*c.size*c.size), 4, 3, int64(c.size), int64(c.size)), "labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}},
+				"probabilities": vector(w, int64(edges), int64(ops)), "params": vector(torchtest.Fill(c.sn.Index), n),
 			})
 			closeTo(t, "loss", out["loss"].Data.([]float32), want(c.name+"/loss"), 1e-4)
 			gradientsClose(t, c.sn.Index, out["grad_params"].Data.([]float32), want(c.name+"/gradients"))

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/plateau-nas/plateau/exporter/params"
+	"github.com/plateau-nas/plateau/exporter/torchtest"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/score/scoretest"
@@ -17,40 +17,6 @@ import (
 )
 
 func TestMain(m *testing.M) { stagetest.Main(m) }
-
-// noise is the function of this name in generate_darts.py.
-func noise(seed, count int) []float32 {
-	out := make([]float32, count)
-	for i := range out {
-		h := uint32(i)*2654435761 + uint32(seed)*40503
-		h = (h ^ h>>15) * 2246822519
-		h = (h ^ h>>13) * 3266489917
-		h ^= h >> 16
-		out[i] = float32(float64(h)/2147483648 - 1)
-	}
-	return out
-}
-
-// noisy is the function fill of generate_darts.py.
-func noisy(ix *params.Index) []float32 {
-	named := slices.Clone(ix.All())
-	slices.SortFunc(named, func(a, b params.Parameter) int { return strings.Compare(a.Name, b.Name) })
-	flat := make([]float32, ix.Total())
-	for i, p := range named {
-		for j, v := range noise(1000+i, p.Size()) {
-			switch {
-			case strings.HasSuffix(p.Name, "bn.weight"):
-				v = 1 + v/4
-			case len(p.Shape) == 1:
-				v /= 4
-			default:
-				v = float32(float64(v) / math.Sqrt(float64(p.Size()/p.Shape[0])))
-			}
-			p.Of(flat)[j] = v
-		}
-	}
-	return flat
-}
 
 func TestProxiesAgreeWithPyTorch(t *testing.T) {
 	text, err := os.ReadFile("testdata/torch.json")
@@ -66,7 +32,7 @@ func TestProxiesAgreeWithPyTorch(t *testing.T) {
 	}
 	e := &Evaluator{
 		settings: Settings{Proxies: Names(), Images: 6}, runtime: stagetest.Runtime(t), space: space.NASBench201(),
-		macro: supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}, images: noise(2, 6*3*8*8), labels: []int64{1, 5, 2, 9, 0, 1},
+		macro: supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}, images: torchtest.Noise(2, 6*3*8*8), labels: []int64{1, 5, 2, 9, 0, 1},
 	}
 	for arch, values := range want {
 		net := supernet.Network{Space: "nasbench201", Architecture: arch, Macro: e.macro}
@@ -74,7 +40,7 @@ func TestProxiesAgreeWithPyTorch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := e.at(t.Context(), net, index, noisy(index))
+		got, err := e.at(t.Context(), net, index, torchtest.Fill(index))
 		if err != nil {
 			t.Fatal(err)
 		}
