@@ -8,6 +8,7 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/stat"
 )
@@ -167,7 +168,7 @@ func (s *Settings) pair(m Measure, plain, other []float64, root uint64, names []
 func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 	equal := p.Seeds - p.Wins - p.Losses
 	text := fmt.Sprintf("%s is %s %s in the mean (better with %d of %s, worse with %d, equal with %d).",
-		p.Other, m.compared(result.Value(p.Gain)), p.Plain, p.Wins, plural(p.Seeds, "seed"), p.Losses, equal)
+		p.Other, m.compared(result.Value(p.Gain)), p.Plain, p.Wins, words.Count(p.Seeds, "seed"), p.Losses, equal)
 	if p.Wins+p.Losses == 0 {
 		return text + " There is no difference to test."
 	}
@@ -190,7 +191,7 @@ func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 			together = fmt.Sprintf(" with %d pairs", pairs)
 		}
 		text += fmt.Sprintf(" With %s p can not be smaller than %s, however clear the difference is; to reach %v%s takes %d seeds.",
-			plural(p.Seeds, "seed"), probability(p.PLeast), s.Significance, together, needed(s.Significance/float64(pairs)))
+			words.Count(p.Seeds, "seed"), probability(p.PLeast), s.Significance, together, needed(s.Significance/float64(pairs)))
 	}
 	return text
 }
@@ -223,10 +224,3 @@ func needed(level float64) int {
 }
 
 func probability(p float64) string { return strings.TrimPrefix(fmt.Sprintf("%.3g", p), "+") }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

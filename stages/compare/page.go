@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/report/chart"
 	"github.com/plateau-nas/plateau/stages/report/frame"
 	"github.com/plateau-nas/plateau/stages/result"
@@ -92,7 +93,7 @@ func (r *Result) render(w io.Writer) error {
 
 func (r *Result) view() view {
 	v := view{
-		Page: frame.Page{Title: fmt.Sprintf("%s, %s", plural(len(r.Methods), "method"), plural(len(r.Seeds), "seed"))},
+		Page: frame.Page{Title: fmt.Sprintf("%s, %s", words.Count(len(r.Methods), "method"), words.Count(len(r.Seeds), "seed"))},
 		Lead: fmt.Sprintf("What each method found in the space %s with each seed, what that is worth by measures that the search has not seen, and what it cost.",
 			r.Space),
 		Level: fmt.Sprintf("%.0f%%", 100*r.Level),
@@ -153,11 +154,11 @@ func (r *Result) headline() (big, label string) {
 			return big, fmt.Sprintf("%s and %s have found equals by %s with every seed", p.Other, p.Plain, m.Name)
 		}
 		return strings.Replace(big, "-", "−", 1), strings.TrimSpace(fmt.Sprintf("%s of %s, %s against %s, in the mean of %s; %s, p = %s",
-			unit, m.Name, p.Other, p.Plain, plural(p.Seeds, "seed"), significance, probability(p.P)))
+			unit, m.Name, p.Other, p.Plain, words.Count(p.Seeds, "seed"), significance, probability(p.P)))
 	}
 	for _, m := range r.Measures {
 		if i := r.best(m); m.Tested && i >= 0 {
-			return m.said(result.Value(r.Methods[i].Summary[m.Name].Mean)), fmt.Sprintf("mean %s of %s, the best of %s", m.Name, r.Methods[i].Name, plural(len(r.Methods), "method"))
+			return m.said(result.Value(r.Methods[i].Summary[m.Name].Mean)), fmt.Sprintf("mean %s of %s, the best of %s", m.Name, r.Methods[i].Name, words.Count(len(r.Methods), "method"))
 		}
 	}
 	return "–", "nothing to compare by"

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"slices"
 
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/result"
 )
 
@@ -50,7 +51,7 @@ func newClasses(c Content) *classesView {
 		return nil
 	}
 	v := &classesView{Summary: fmt.Sprintf("%s of %s: top-1 %s, top-5 %s, loss %s.",
-		capital(plural(m.Count, m.Split+" image")), m.Dataset, percent(m.Top1), percent(m.Top5), number(m.Loss, 3))}
+		capital(words.Count(m.Count, m.Split+" image")), m.Dataset, percent(m.Top1), percent(m.Top5), number(m.Loss, 3))}
 	v.Bars = bars(m.PerClass)
 	if m.Confusion == nil {
 		return v

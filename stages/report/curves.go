@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math"
 
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/report/chart"
 	"github.com/plateau-nas/plateau/stages/report/draw"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -81,7 +82,7 @@ func newSearch(c Content, s *space.Space) *searchView {
 	if len(marks) == 1 {
 		marks = nil // a single phase needs no line
 	}
-	v := &searchView{Summary: fmt.Sprintf("%s of weight sharing.", plural(n, "epoch"))}
+	v := &searchView{Summary: fmt.Sprintf("%s of weight sharing.", words.Count(n, "epoch"))}
 	add := func(title, note string, share bool, names ...string) {
 		line := chart.Line{X: x, Percent: share, Marks: marks}
 		for _, name := range names {
@@ -143,7 +144,7 @@ func newTrain(c Content) *trainView {
 		x = append(x, float64(e.Epoch))
 		loss, accuracy, rate = append(loss, e.TrainLoss), append(accuracy, e.TrainAccuracy), append(rate, e.LR)
 	}
-	v := &trainView{Summary: fmt.Sprintf("From scratch, %s, on the training and validation images with augmentation.", plural(len(x), "epoch"))}
+	v := &trainView{Summary: fmt.Sprintf("From scratch, %s, on the training and validation images with augmentation.", words.Count(len(x), "epoch"))}
 	add := func(title, note string, share bool, s chart.Series) {
 		if f, ok := newFigure(title, note, chart.Line{X: x, Percent: share, Series: []chart.Series{s}}); ok {
 			v.Figures = append(v.Figures, f)

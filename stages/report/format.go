@@ -36,15 +36,6 @@ func score(v float64) string { return number(v, 3) }
 // percent writes a share of 0 to 1.
 func percent(v float64) string { return number(100*v, 1) + "%" }
 
-// grouped writes a whole number with a comma between thousands.
-func grouped[T int | int64](n T) string {
-	text := strconv.FormatInt(int64(n), 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
 // magnitude writes a large number with three digits and a unit: "40.8 M".
 func magnitude(n int64) string { return scaled(float64(n), 1000, []string{"", " k", " M", " G", " T"}) }
 
@@ -64,17 +55,6 @@ func scaled(v, base float64, units []string) string {
 		return number(v, 1) + units[i]
 	}
 	return number(v, 2) + units[i]
-}
-
-// plural writes a count with its noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if strings.HasSuffix(noun, "s") {
-		return grouped(n) + " " + noun + "es"
-	}
-	return grouped(n) + " " + noun + "s"
 }
 
 // pair is a row of a table of facts.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/report/chart"
 	"github.com/plateau-nas/plateau/stages/report/draw"
 	"github.com/plateau-nas/plateau/stages/result"
@@ -88,7 +89,7 @@ func newNeighborhood(c Content, s *space.Space) *neighborhoodView {
 			Facts: []fact{{"Own score", score(f.OwnScore), ""}, {"Neighborhood score", score(f.Aggregate), aggregateName(c.Ranking)}},
 		}
 		if f.Neighbors > 0 {
-			h.Facts = append(h.Facts, fact{"Spread", number(f.Std, 3), "standard deviation of " + plural(f.Neighbors, "neighbor")},
+			h.Facts = append(h.Facts, fact{"Spread", number(f.Std, 3), "standard deviation of " + words.Count(f.Neighbors, "neighbor")},
 				fact{"Worst neighbor", score(f.Worst.Score), change(s, arch, f.Worst.Architecture)})
 		}
 		if i == c.Ranking.Winner {
@@ -146,7 +147,7 @@ func describeTable(s *space.Space, arch space.Architecture, f result.Finalist) [
 	if scored == 0 {
 		return nil
 	}
-	notes := []string{fmt.Sprintf("%d of %s improve the score.", better, plural(scored, "single change"))}
+	notes := []string{fmt.Sprintf("%d of %s improve the score.", better, words.Count(scored, "single change"))}
 	if most != least {
 		notes = append(notes, fmt.Sprintf("Edge %s matters most (mean change %s), edge %s least (%s).",
 			edgeName(s, most), signed(mean[most], 2), edgeName(s, least), signed(mean[least], 2)))
@@ -161,10 +162,10 @@ func newRanking(c Content, s *space.Space) *rankingView {
 	}
 	reach := "themselves"
 	if r.Radius > 0 {
-		reach = fmt.Sprintf("their neighbors within %s", plural(r.Radius, "changed edge"))
+		reach = fmt.Sprintf("their neighbors within %s", words.Count(r.Radius, "changed edge"))
 	}
 	v := &rankingView{Summary: fmt.Sprintf("%s, ranked by the %s of the scores of %s. %s had to be scored.",
-		capital(plural(len(r.Finalists), "finalist")), aggregateName(r), reach, capital(plural(r.NeighborsScored, "architecture")))}
+		capital(words.Count(len(r.Finalists), "finalist")), aggregateName(r), reach, capital(words.Count(r.NeighborsScored, "architecture")))}
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, f := range r.Finalists {
 		low, high = min(low, f.Min, f.OwnScore, f.Aggregate), max(high, f.Max, f.OwnScore, f.Aggregate)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/report/draw"
 	"github.com/plateau-nas/plateau/stages/report/frame"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -99,9 +100,9 @@ func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 	a := c.Architecture
 	h := headline{Architecture: s.Format(arch), Cell: template.HTML(draw.SVG(s, arch)), Lead: lead(c)}
 	if m := c.Metrics; m != nil {
-		h.Big, h.BigLabel = percent(m.Top1), fmt.Sprintf("top-1 accuracy on %s of %s", plural(m.Count, m.Split+" image"), m.Dataset)
+		h.Big, h.BigLabel = percent(m.Top1), fmt.Sprintf("top-1 accuracy on %s of %s", words.Count(m.Count, m.Split+" image"), m.Dataset)
 		h.Facts = append(h.Facts,
-			fact{"Parameters", grouped(m.Parameters), "trainable numbers"},
+			fact{"Parameters", words.Grouped(m.Parameters), "trainable numbers"},
 			fact{"Multiply-adds", magnitude(m.MultiplyAdds), "for one image"},
 			fact{"Model file", size(m.SizeBytes), "model.onnx"})
 		if m.Latency != nil {
@@ -139,7 +140,7 @@ func lead(c Content) string {
 	}
 	parts = append(parts, "from the search space "+c.Architecture.Space)
 	if c.Ranking != nil && len(c.Ranking.Finalists) > 1 {
-		parts = append(parts, fmt.Sprintf("as the best of %s by the scores of their neighbors", plural(len(c.Ranking.Finalists), "finalist")))
+		parts = append(parts, fmt.Sprintf("as the best of %s by the scores of their neighbors", words.Count(len(c.Ranking.Finalists), "finalist")))
 	}
 	return strings.Join(parts, " ") + "."
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/internal/words"
 )
 
 // samplesView shows a few images of each class.
@@ -33,7 +34,7 @@ func newSamples(c Content) (*samplesView, error) {
 	d := c.Dataset
 	shown := min(len(d.Classes), mostClasses)
 	v := &samplesView{Summary: fmt.Sprintf("%s. %s of %d×%d pixels for training, %s for validation, %s for testing. Shown are test images, as the model gets them before normalization.",
-		capital(d.Source), plural(d.Train.Count, "image"), d.Train.Width, d.Train.Height, grouped(d.Valid.Count), grouped(d.Test.Count))}
+		capital(d.Source), words.Count(d.Train.Count, "image"), d.Train.Width, d.Train.Height, words.Grouped(d.Valid.Count), words.Grouped(d.Test.Count))}
 	if shown < len(d.Classes) {
 		v.Summary += fmt.Sprintf(" The first %d of %d classes.", shown, len(d.Classes))
 	}

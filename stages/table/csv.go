@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/plateau-nas/plateau/stages/internal/words"
 )
 
 // byteOrderMark is what some spreadsheets put at the front of a UTF-8 file.
@@ -44,7 +46,7 @@ func readCSV(ctx context.Context, data []byte, b *builder) error {
 		}
 		line, _ := r.FieldPos(0)
 		if len(record) != columns {
-			return &CellError{File: b.file, Line: line, Err: fmt.Errorf("%w: %s, where the header has %d", ErrMalformed, plural(len(record), "cell"), columns)}
+			return &CellError{File: b.file, Line: line, Err: fmt.Errorf("%w: %s, where the header has %d", ErrMalformed, words.Count(len(record), "cell"), columns)}
 		}
 		for i, text := range record {
 			cells[i] = cell{text: text}

@@ -2,8 +2,9 @@ package table
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"github.com/plateau-nas/plateau/stages/internal/words"
 )
 
 // The quantities that a column can hold.
@@ -138,17 +139,10 @@ func (m Meaning) String() string {
 		fmt.Fprintf(&b, " on the %s split", m.Split)
 	}
 	if m.Epochs > 0 {
-		b.WriteString(" after " + plural(m.Epochs, "epoch") + " of training")
+		b.WriteString(" after " + words.Count(m.Epochs, "epoch") + " of training")
 	}
 	if m.Note != "" {
 		b.WriteString(" (" + m.Note + ")")
 	}
 	return b.String()
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }
