@@ -7,11 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/plateau-nas/plateau/configs"
-	"github.com/plateau-nas/plateau/pipeline"
-	"github.com/plateau-nas/plateau/pipeline/store"
-	"github.com/plateau-nas/plateau/stages"
-	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
@@ -57,33 +52,8 @@ func tableFile(t *testing.T, name, column string) string {
 // The stages of the shipped comparison fit together, every method is judged by both tables, and each pays for what it used:
 // weights that several methods share count for all of them.
 func TestComparisonDocument(t *testing.T) {
-	reg, err := stages.Registry(stagetest.Opener(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shipped := func(name string) ([]byte, bool) {
-		text, err := configs.Read(name)
-		return text, err == nil
-	}
-	doc, err := pipeline.Loader{Shipped: shipped}.Load("small.yaml", []byte(smallComparison))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{Overrides: []string{
-		"truth.path=" + tableFile(t, "accuracy_200ep_cifar100.csv", "cifar100_test_mean"), "table.path=" + tableFile(t, "accuracy_12ep.csv", "cifar10_test"),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
-	res, err := runner.Run(t.Context(), plan)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := runDocument(t, []byte(smallComparison),
+		"truth.path="+tableFile(t, "accuracy_200ep_cifar100.csv", "cifar100_test_mean"), "table.path="+tableFile(t, "accuracy_12ep.csv", "cifar10_test"))
 	m := map[string]float64{}
 	for _, s := range res.Stages {
 		if s.Kind == "compare" {

@@ -24,7 +24,8 @@ func customDocument(t *testing.T) string {
 
 // A space that a document declares goes through every stage, and every file says what it is.
 func TestCustomSpaceEndToEnd(t *testing.T) {
-	outputs, metrics := runDocument(t, customDocument(t))
+	res := runDocument(t, []byte(customDocument(t)))
+	outputs, metrics := res.Outputs(), metricsByStage(res)
 	found, err := result.ReadArchitecture(outputs["neighborhood.architecture"])
 	if err != nil {
 		t.Fatal(err)

@@ -3,51 +3,12 @@ package stages_test
 import (
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/plateau-nas/plateau/pipeline"
-	"github.com/plateau-nas/plateau/pipeline/store"
-	"github.com/plateau-nas/plateau/stages"
-	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
 )
-
-// runDocument runs a document to its end and returns the paths of its outputs and the metrics of its stages,
-// each by STAGE.NAME.
-func runDocument(t *testing.T, text string) (map[string]string, map[string]float64) {
-	t.Helper()
-	reg, err := stages.Registry(stagetest.Opener(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := pipeline.Load("tiny.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
-	res, err := runner.Run(t.Context(), plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics := map[string]float64{}
-	for _, s := range res.Stages {
-		for _, m := range s.Metrics {
-			metrics[s.ID+"."+m.Name] = m.Value
-		}
-	}
-	return res.Outputs(), metrics
-}
 
 const dartsDocument = `
 name: darts
@@ -89,7 +50,8 @@ stages:
 
 // The whole way from a relaxed search of the DARTS space to a report on the exported network.
 func TestDARTSSpaceEndToEnd(t *testing.T) {
-	outputs, metrics := runDocument(t, dartsDocument)
+	res := runDocument(t, []byte(dartsDocument))
+	outputs, metrics := res.Outputs(), metricsByStage(res)
 	found, err := result.ReadArchitecture(outputs["search.architecture"])
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +97,7 @@ func TestPathsOfTheDARTSSpaceAreSearched(t *testing.T) {
 		"na_darts": "algorithm: darts, weights: {at: center}, alpha: {relaxation: gumbel}, neighborhood: {samples: 2}",
 		"darts":    "algorithm: darts, weights: {at: path}, neighborhood: {radius: 0}",
 	} {
-		outputs, _ := runDocument(t, document+"      {epochs: 1, finalists: 1, score_images: 4, "+settings+"}\n")
+		outputs := runDocument(t, []byte(document+"      {epochs: 1, finalists: 1, score_images: 4, "+settings+"}\n")).Outputs()
 		found, err := result.ReadArchitecture(outputs["search.architecture"])
 		if err != nil {
 			t.Fatal(err)

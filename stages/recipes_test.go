@@ -17,11 +17,7 @@ import (
 	"github.com/plateau-nas/plateau/configs"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/safetensors"
-	"github.com/plateau-nas/plateau/pipeline"
-	"github.com/plateau-nas/plateau/pipeline/store"
-	"github.com/plateau-nas/plateau/stages"
 	"github.com/plateau-nas/plateau/stages/dataset"
-	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
@@ -32,43 +28,6 @@ import (
 type shipped struct {
 	outputs map[string]string  // path by STAGE.NAME
 	metrics map[string]float64 // by STAGE.NAME
-}
-
-// runShipped runs a shipped document to its end, with some of its settings replaced.
-func runShipped(t *testing.T, name string, overrides ...string) shipped {
-	t.Helper()
-	text, err := configs.Read(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reg, err := stages.Registry(stagetest.Opener(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := pipeline.Load(name, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{Overrides: overrides})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
-	res, err := runner.Run(t.Context(), plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := shipped{res.Outputs(), map[string]float64{}}
-	for _, s := range res.Stages {
-		for _, m := range s.Metrics {
-			out.metrics[s.ID+"."+m.Name] = m.Value
-		}
-	}
-	return out
 }
 
 // checkModel fails the test unless the exported model is the trained network without its auxiliary head, has passed every

@@ -1,12 +1,10 @@
 package stages_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/plateau-nas/plateau/pipeline"
-	"github.com/plateau-nas/plateau/pipeline/store"
 	"github.com/plateau-nas/plateau/stages"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
@@ -66,28 +64,7 @@ stages:
 
 // What the search has scored, the ranking of its finalists need not score again.
 func TestRankingUsesTheScoresOfTheSearch(t *testing.T) {
-	reg, err := stages.Registry(stagetest.Opener(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(filepath.Join(t.TempDir(), "store"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := pipeline.Load("tiny.yaml", []byte(document))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := doc.Plan(t.Context(), reg, st, pipeline.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runner := pipeline.Runner{Store: st, Dir: filepath.Join(t.TempDir(), "run")}
-	res, err := runner.Run(t.Context(), plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	outputs := res.Outputs()
+	outputs := runDocument(t, []byte(document)).Outputs()
 	ranking, err := result.ReadRanking(outputs["neighborhood.ranking"])
 	if err != nil {
 		t.Fatal(err)
