@@ -6,6 +6,8 @@ type EnvironmentError struct {
 	Problem string // what was being done, with what, and what was wrong, as one sentence without its period
 	Remedy  string // what to install or set, as one sentence without its period
 	Err     error  // the cause, when there is one
+	// Passing tells that the same may succeed a little later, as after a lost connection.
+	Passing bool
 }
 
 // Error implements error. It holds the problem, the cause and the remedy.
@@ -22,3 +24,6 @@ func (e *EnvironmentError) Error() string {
 
 // Unwrap returns the cause.
 func (e *EnvironmentError) Unwrap() error { return e.Err }
+
+// Retryable says whether to try again may help; runs of documents with retries do so.
+func (e *EnvironmentError) Retryable() bool { return e.Passing }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,10 +86,12 @@ func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("fetch ONNX Runtime %s with npm: %w", Version, context.Cause(ctx))
 		}
+		reason := npmReason(stdout.Bytes(), stderr.String())
 		return "", &EnvironmentError{
-			Problem: fmt.Sprintf("fetch ONNX Runtime %s: npm pack %s@%s failed: %s", Version, packageName, Version, npmReason(stdout.Bytes(), stderr.String())),
+			Problem: fmt.Sprintf("fetch ONNX Runtime %s: npm pack %s@%s failed: %s", Version, packageName, Version, reason),
 			Remedy:  "check the network and npm's registry and proxy settings (npm ping), or " + remedySet(p),
 			Err:     err,
+			Passing: passing(reason),
 		}
 	}
 	archives, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
@@ -100,6 +103,16 @@ func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 		}
 	}
 	return archives[0], nil
+}
+
+// passing tells whether npm gives a reason that may pass: the network or the registry failed, not the request.
+func passing(reason string) bool {
+	for _, code := range []string{"EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "E429", "E500", "E502", "E503", "E504"} {
+		if slices.Contains(strings.FieldsFunc(reason, func(r rune) bool { return r == ' ' || r == ',' }), code) {
+			return true
+		}
+	}
+	return false
 }
 
 // npmReason returns why npm failed: its summary, else the last lines that it wrote.

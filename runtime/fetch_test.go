@@ -243,25 +243,31 @@ func TestAnotherArchiveIsRefused(t *testing.T) {
 
 func TestFetchFailures(t *testing.T) {
 	cases := map[string]struct {
-		script string
-		texts  []string
+		script  string
+		texts   []string
+		passing bool
 	}{
 		"no network": {
 			`printf '%s\n' '{"error":{"code":"ENOTFOUND","summary":"request failed, reason: getaddrinfo ENOTFOUND\nmore","detail":""}}'; exit 1`,
-			[]string{"ENOTFOUND request failed, reason: getaddrinfo ENOTFOUND", "check the network", LibraryVariable},
+			[]string{"ENOTFOUND request failed, reason: getaddrinfo ENOTFOUND", "check the network", LibraryVariable}, true,
 		},
 		"no such version": {
 			`echo 'npm error code ETARGET' >&2; echo 'npm error notarget No matching version found' >&2; exit 1`,
-			[]string{"code ETARGET, notarget No matching version found"},
+			[]string{"code ETARGET, notarget No matching version found"}, false,
 		},
-		"silent":     {"exit 3", []string{"it said nothing", "exit status 3"}},
-		"no archive": {"exit 0", []string{"0 archives"}},
+		"lost":       {`echo 'npm error code ECONNRESET' >&2; exit 1`, []string{"code ECONNRESET"}, true},
+		"silent":     {"exit 3", []string{"it said nothing", "exit status 3"}, false},
+		"no archive": {"exit 0", []string{"0 archives"}, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			npm := newFakeNPM(t, c.script)
 			_, err := npm.finder().find(t.Context())
 			wantEnvironmentError(t, err, c.texts...)
+			var retryable interface{ Retryable() bool }
+			if !errors.As(err, &retryable) || retryable.Retryable() != c.passing {
+				t.Errorf("to try again helps: %v, expected %v", !c.passing, c.passing)
+			}
 			if diff := cmp.Diff([]string{"linux-amd64.lock"}, npm.entries(t)); diff != "" {
 				t.Errorf("something was kept: %s", diff)
 			}
