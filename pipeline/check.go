@@ -64,23 +64,26 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 
 // checkSettings decodes a stage's settings and lets the stage validate them. It returns what makes the stage again.
 func checkSettings(kind Kind, st *stageSpec, f *findings) func() Stage {
-	decode := func(f *findings) Stage {
-		stage := kind.New()
+	decode := func(f *findings) (stage Stage, guessed int) {
+		stage = kind.New()
+		d := decoder{f: f, owner: "stage kind " + kind.Name}
 		if st.settings != nil {
-			d := decoder{f: f, owner: "stage kind " + kind.Name}
 			d.structure(st.settings, reflect.ValueOf(stage).Elem(), "")
 		}
-		return stage
+		return stage, d.guessed
 	}
 	before := len(f.list)
-	stage := decode(f)
-	if v, ok := stage.(Validator); ok && len(f.list) == before {
+	stage, guessed := decode(f)
+	if v, ok := stage.(Validator); ok && len(f.list)-before <= guessed {
 		// Settings of the wrong type would only bring further complaints about values that nobody wrote.
 		if err := guard(v.Validate); err != nil {
 			addSettingErrors(err, st, f)
 		}
 	}
-	return func() Stage { return decode(&findings{}) }
+	return func() Stage {
+		stage, _ := decode(&findings{})
+		return stage
+	}
 }
 
 // guard calls fn and turns a panic into a *PanicError.

@@ -115,6 +115,9 @@ func checkSettingsType(t reflect.Type, path string) error {
 type decoder struct {
 	f     *findings
 	owner string // "stage kind train", for messages about unknown settings
+	// guessed counts the names and values that are unknown and like a known one, which they are taken for: so the other
+	// settings can be looked at too.
+	guessed int
 }
 
 // value decodes n into v, which must be settable. path names the setting; enum limits text.
@@ -205,7 +208,12 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 		full := strings.TrimPrefix(path+"."+p.key, ".")
 		if i < 0 {
 			d.f.add(p.at, Suggest(p.key, "settings", optionNames(opts)), "%s has no setting %q", d.owner, full)
-			continue
+			near := Nearest(p.key, optionNames(opts))
+			if near == "" || slices.ContainsFunc(n.pairs, func(o pair) bool { return o.key == near }) {
+				continue
+			}
+			d.guessed++
+			i = slices.IndexFunc(opts, func(o option) bool { return o.name == near })
 		}
 		d.value(p.value, v.FieldByIndex(opts[i].index), full, opts[i].enum)
 	}
@@ -222,6 +230,10 @@ func (d *decoder) text(n *node, v reflect.Value, path string, enum []string) {
 	}
 	if len(enum) > 0 && !slices.Contains(enum, n.text) {
 		d.f.add(n.at, Suggest(n.text, "values", enum), "%s: unknown value %q", path, n.text)
+		if near := Nearest(n.text, enum); near != "" {
+			d.guessed++
+			v.SetString(near)
+		}
 		return
 	}
 	v.SetString(n.text)
