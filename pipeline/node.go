@@ -42,6 +42,7 @@ type pair struct {
 	key   string
 	at    place // of the key
 	value *node
+	meant string // the setting that the unknown name key is taken for, once settings have been decoded
 }
 
 // get returns the pair with the key, or nil.
@@ -50,7 +51,7 @@ func (n *node) get(key string) *pair {
 		return nil
 	}
 	for i := range n.pairs {
-		if n.pairs[i].key == key {
+		if n.pairs[i].key == key || n.pairs[i].meant == key && key != "" {
 			return &n.pairs[i]
 		}
 	}

@@ -203,7 +203,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 		return
 	}
 	opts := options(v.Type())
-	for _, p := range n.pairs {
+	for k, p := range n.pairs {
 		i := slices.IndexFunc(opts, func(o option) bool { return o.name == p.key })
 		full := strings.TrimPrefix(path+"."+p.key, ".")
 		if i < 0 {
@@ -213,6 +213,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 				continue
 			}
 			d.guessed++
+			n.pairs[k].meant = near
 			i = slices.IndexFunc(opts, func(o option) bool { return o.name == near })
 		}
 		d.value(p.value, v.FieldByIndex(opts[i].index), full, opts[i].enum)
