@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/sample"
 	"github.com/plateau-nas/plateau/stages/score/command"
+	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
@@ -78,12 +80,16 @@ func exec(mode, more string) string {
 func TestEveryEvaluatorSearches(t *testing.T) {
 	all := images(t)
 	only := map[string]pipeline.Artifact{"dataset": all["dataset"]}
+	trained := maps.Clone(all)
+	trained["trained"] = pipeline.Artifact{Type: search.TrainedWeights, Path: all["weights"].Path, Stage: "weights", Kind: "weights"}
+	delete(trained, "weights")
 	for _, c := range []struct {
 		name, settings string
 		in             map[string]pipeline.Artifact
 		metrics        []string
 	}{
 		{"sharing", "{algorithm: random, budget: 20, policy: sampled, neighborhood: {radius: 1, samples: 2}, evaluator: {kind: sharing, network: {channels: 2, cells: 1}, sharing: {images: 8}, costs: {metrics: [parameters]}}}", all, []string{"parameters", "neighborhood_score"}},
+		{"sharing of trained weights", "{algorithm: random, budget: 4, neighborhood: {radius: 0}, evaluator: {kind: sharing, network: {channels: 2, cells: 1}, sharing: {images: 8}}}", trained, nil},
 		{"proxy", "{algorithm: evolution, budget: 5, population: 3, tournament: 2, neighborhood: {radius: 0}, evaluator: {kind: proxy, network: {channels: 2, cells: 1}, proxy: {proxies: [synflow, grad_norm], images: 4}}}", only, []string{"synflow", "grad_norm"}},
 		{"training", "{algorithm: halving, budget: 4, candidates: 3, keep: 0.4, neighborhood: {radius: 0}, evaluator: {kind: training, training: {channels: 2, cells: 1, epochs: 2, budgets: [1], continue: true, training: {batch: 8}}}}", only, []string{"train_loss", "valid_top1"}},
 		{"exec", "{algorithm: random, budget: 4, neighborhood: {radius: 0}, evaluator: " + exec("count", "") + "}", only, []string{"nodes", "pools"}},

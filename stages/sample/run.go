@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,7 +99,7 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 		return nil, err
 	}
 	e, err := evaluator.Open(ctx, "evaluator", settings, evaluator.Inputs{
-		Open: s.open, Dataset: path("dataset"), Path: path("path"), Parameters: path("parameters"), Weights: path("weights"), Space: sp,
+		Open: s.open, Dataset: path("dataset"), Path: path("path"), Parameters: path("parameters"), Weights: cmp.Or(path("trained"), path("weights")), Space: sp,
 		Seed: job.Seed, Scratch: job.Scratch, Info: job.Info,
 		Attempted: func(a command.Attempt) error {
 			level := job.Log.Debug

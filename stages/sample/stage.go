@@ -18,6 +18,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/score/objective"
+	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/table"
@@ -62,7 +63,8 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For all other evaluators, and for costs: the images."},
 			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture. Its space is searched."},
 			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
-			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights."},
+			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
+			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
 		},
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists with their metrics; for a Pareto objective these begin with the front."},
@@ -205,6 +207,9 @@ func (s *Settings) write(job *pipeline.Job, o *opened, out *sampling.Outcome) er
 	}
 	if out.Failed > 0 {
 		job.Warn("%d of %d evaluations failed; those architectures were never chosen", out.Failed, out.Evaluations)
+	}
+	if out.Best.Value.Violation > 0 {
+		job.Warn("no architecture that was evaluated keeps the constraints; this one breaks them least: %s", s.Objective.Broken(out.Best.Own))
 	}
 	job.Metric("own_score", out.Best.Own.Score)
 	lines := []string{fmt.Sprintf("%s: %s, own score %.4g", s.Name(), found.Architecture, out.Best.Own.Score)}

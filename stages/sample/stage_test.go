@@ -128,6 +128,18 @@ objective: {constraints: [{metric: cost, at_most: 9}]}`}.Must(t)
 	if c := cost(found(t, bound).Architecture); c > 9 {
 		t.Errorf("the cost is %d, at most 9 is allowed", c)
 	}
+	if w := bound.Logged("warn"); w != "" {
+		t.Errorf("a kept constraint is warned about: %s", w)
+	}
+	impossible := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Inputs: in, Settings: `
+algorithm: random
+budget: 30
+neighborhood: {radius: 0}
+metrics: [cost]
+objective: {constraints: [{metric: cost, at_most: -1}]}`}.Must(t)
+	if w := impossible.Logged("warn"); !strings.Contains(w, "no architecture that was evaluated keeps the constraints") || !strings.Contains(w, "at most -1 is allowed") {
+		t.Errorf("what nothing keeps: %q", w)
+	}
 	front := stagetest.Run{Kind: sample.Kind(stagetest.Opener(t)), Inputs: in, Settings: `
 algorithm: evolution
 budget: 400

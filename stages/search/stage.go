@@ -36,7 +36,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "architecture_step", Type: "architecture-step", Doc: "Gradient of the loss by the edge probabilities."},
 			{Name: "path", Type: "path-supernet", Doc: "The supernet that computes one architecture."},
 			{Name: "path_step", Type: "path-step", Doc: "Training step of one architecture."},
-			{Name: "trained", Type: trainedWeights, Optional: true, Doc: "Shared weights of a stage of kind weights, for weights.at: given."},
+			{Name: "trained", Type: TrainedWeights, Optional: true, Doc: "Shared weights of a stage of kind weights, for weights.at: given."},
 		},
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists."},

@@ -13,9 +13,9 @@ import (
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-// trainedWeights is the type of shared weights that searches begin with. It is another type than that of the weights which
+// TrainedWeights is the type of shared weights that searches begin with. It is another type than that of the weights which
 // a search leaves, so that a document with two searches does not connect one with the other.
-const trainedWeights = "trained-weights"
+const TrainedWeights = "trained-weights"
 
 // TrainingSettings are the settings of the stage kind "weights".
 type TrainingSettings struct {
@@ -41,7 +41,7 @@ func WeightsKind(open runtime.Opener) pipeline.Kind {
 			{Name: "path_step", Type: "path-step", Doc: "Training step of one architecture."},
 		},
 		Outputs: []pipeline.Output{
-			{Name: "weights", Type: trainedWeights, File: "weights.safetensors", Doc: "The shared weights."},
+			{Name: "weights", Type: TrainedWeights, File: "weights.safetensors", Doc: "The shared weights."},
 			{Name: "history", Type: "search-history", File: "history.csv", Doc: "Losses and accuracies of each epoch."},
 		},
 		New: func() pipeline.Stage {

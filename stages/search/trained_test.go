@@ -22,7 +22,7 @@ func TestSearchOnGivenWeights(t *testing.T) {
 		Settings: "{epochs: 2, warm_up: 1, " + trainingRates + "}",
 	}.Must(t)
 	both := training.Artifacts(in, WeightsKind(nil), "weights")
-	both["trained"] = pipeline.Artifact{Type: trainedWeights, Path: training.Outputs["weights"], Stage: "weights"}
+	both["trained"] = pipeline.Artifact{Type: TrainedWeights, Path: training.Outputs["weights"], Stage: "weights"}
 	given := search(t, both, fmt.Sprintf(settings, "given", "")).Must(t)
 	for _, output := range []string{"weights", "scores"} {
 		if alone.Bytes(t)[output] != given.Bytes(t)[output] {

@@ -152,6 +152,22 @@ func (o *Objective) Of(r score.Result) (Parts, error) {
 	return p, nil
 }
 
+// Broken says in words which constraints a result breaks, as "parameters is 73306, at most 60000 is allowed"; empty when none.
+func (s Settings) Broken(r score.Result) string {
+	var said []string
+	for _, c := range s.Constraints {
+		v, err := metric(r, c.Metric)
+		switch {
+		case err != nil:
+		case c.AtMost != nil && v > *c.AtMost:
+			said = append(said, fmt.Sprintf("%s is %.6g, at most %.6g is allowed", c.Metric, v, *c.AtMost))
+		case c.AtLeast != nil && v < *c.AtLeast:
+			said = append(said, fmt.Sprintf("%s is %.6g, at least %.6g is asked", c.Metric, v, *c.AtLeast))
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
 func metric(r score.Result, name string) (float64, error) {
 	v, ok := r.Metric(name)
 	if !ok {
