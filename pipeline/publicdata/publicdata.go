@@ -3,6 +3,7 @@
 package publicdata
 
 import (
+	"encoding/csv"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,6 +25,30 @@ func Path(t testing.TB, elements ...string) string {
 		t.Skipf("%s is not there; %s names the folder of the data", path, Variable)
 	}
 	return path
+}
+
+// Rows reads a table of the data with a header: the cells of each row by the name of their column.
+func Rows(t testing.TB, elements ...string) []map[string]string {
+	t.Helper()
+	path := Path(t, elements...)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("reading %s: %d rows, %v", path, len(all), err)
+	}
+	rows := make([]map[string]string, 0, len(all)-1)
+	for _, cells := range all[1:] {
+		row := map[string]string{}
+		for i, name := range all[0] {
+			row[name] = cells[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // beside returns the folder shared/data beside the repository that the test runs in.
