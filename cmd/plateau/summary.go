@@ -62,16 +62,29 @@ func writeMetrics(b *strings.Builder, r *pipeline.Result, wide int) {
 		return
 	}
 	b.WriteString("\n\nmetrics\n")
+	var lines []string
 	for i, s := range r.Stages {
 		for _, m := range s.Metrics {
 			switch {
 			case variantHas(r.Stages, s, m.Name):
-				fmt.Fprintf(b, "  %-*s  %s\n", wide, s.ID+" "+m.Name, event.FormatValue(m.Value))
+				lines = append(lines, fmt.Sprintf("  %-*s  %s\n", wide, s.ID+" "+m.Name, event.FormatValue(m.Value)))
 			case !laterHas(r.Stages[i+1:], m.Name):
-				fmt.Fprintf(b, "  %-*s  %s\n", wide, m.Name, event.FormatValue(m.Value))
+				lines = append(lines, fmt.Sprintf("  %-*s  %s\n", wide, m.Name, event.FormatValue(m.Value)))
 			}
 		}
 	}
+	writeFirst(b, lines, r)
+}
+
+// writeFirst writes the first lines of a long list, and says where all of it is.
+func writeFirst(b *strings.Builder, lines []string, r *pipeline.Result) {
+	const most = 40
+	if len(lines) <= most+1 {
+		b.WriteString(strings.Join(lines, ""))
+		return
+	}
+	b.WriteString(strings.Join(lines[:most], ""))
+	fmt.Fprintf(b, "  and %d more: plateau runs show %s\n", len(lines)-most, relative(r.Dir))
 }
 
 // laterHas says whether a stage gives a metric again; the last one counts.
@@ -107,11 +120,13 @@ func writeFiles(b *strings.Builder, r *pipeline.Result, wide int) {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(b, "files in %s\n", relative(r.Dir))
+	var lines []string
 	for _, s := range r.Stages {
 		for _, o := range s.Outputs {
-			fmt.Fprintf(b, "  %-*s  %s\n", wide, filepath.Join(s.ID, filepath.Base(o.Path)), formatBytes(o.Size))
+			lines = append(lines, fmt.Sprintf("  %-*s  %s\n", wide, filepath.Join(s.ID, filepath.Base(o.Path)), formatBytes(o.Size)))
 		}
 	}
+	writeFirst(b, lines, r)
 }
 
 // relative shortens a path below the working directory.
