@@ -71,7 +71,7 @@ func (t Training) Validate(prefix string) error {
 	return errors.Join(errs...)
 }
 
-// saving returns what makes the backward pass save memory, where that is wanted.
+// saving returns how the backward pass saves memory: it goes in order, which costs nothing, and recomputes where that is wanted.
 func saving(recompute bool) []autodiff.Option {
 	if recompute {
 		return []autodiff.Option{autodiff.Recompute(autodiff.Large)}
