@@ -318,18 +318,22 @@ func TestDerive(t *testing.T) {
 			t.Fatal(err)
 		}
 		best := s.MostProbable(p, 5)
+		probability := func(a space.Architecture) (log float64) {
+			for _, e := range s.Chosen(a) {
+				log += math.Log(p[e][a[e]])
+			}
+			return log
+		}
 		last := math.Inf(1)
 		for i, b := range best {
-			log := 0.0
-			for _, e := range s.Chosen(b) {
-				log += math.Log(p[e][b[e]])
-			}
+			log := probability(b)
 			if s.Check(b) != nil || log > last+1e-9 || slices.ContainsFunc(best[:i], b.Equal) {
 				t.Fatalf("number %d of the most probable is %v", i, b)
 			}
 			last = log
 		}
-		if !best[0].Equal(derived) || len(best) != 5 {
+		// Probabilities that differ by rounding alone may be told apart by one and not by the other.
+		if len(best) != 5 || !best[0].Equal(derived) && math.Abs(probability(best[0])-probability(derived)) > 1e-9 {
 			t.Fatal("the most probable is not what is derived")
 		}
 	})
