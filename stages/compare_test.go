@@ -81,7 +81,7 @@ func TestComparisonDocument(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"seeds": 2, "best_truth": 90, "p_least_na_darts_vs_darts_truth": 0.5, "evaluations_random": 35, // five finalists are scored once more
-		
+
 		"alpha_passes_darts": 2, "alpha_passes_na_darts": 4, "weight_steps_na_random": 2,
 	} {
 		if m[name] != want {
