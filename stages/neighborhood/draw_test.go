@@ -16,20 +16,8 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/space/spacetest"
 )
-
-func architectures(s *space.Space) *rapid.Generator[space.Architecture] {
-	return rapid.Custom(func(t *rapid.T) space.Architecture {
-		return rapid.SliceOfN(rapid.IntRange(0, len(s.Operations)-1), len(s.Edges), len(s.Edges)).Draw(t, "operations")
-	})
-}
-
-func probabilities(s *space.Space) *rapid.Generator[space.Probabilities] {
-	return rapid.Custom(func(t *rapid.T) space.Probabilities {
-		row := rapid.SliceOfN(rapid.Float64Range(-3, 3), len(s.Operations), len(s.Operations))
-		return space.Softmax(rapid.SliceOfN(row, len(s.Edges), len(s.Edges)).Draw(t, "alpha"))
-	})
-}
 
 func draws() *rapid.Generator[neighborhood.Settings] {
 	return rapid.Custom(func(t *rapid.T) neighborhood.Settings {
@@ -47,7 +35,7 @@ func rng(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 func TestDrawGivesDistinctNeighborsWithinTheRadius(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		center, st := architectures(s).Draw(t, "center"), draws().Draw(t, "settings")
+		center, st := spacetest.Architectures(s).Draw(t, "center"), draws().Draw(t, "settings")
 		seed := rapid.Uint64().Draw(t, "seed")
 		got := neighborhood.Draw(s, center, st, rng(seed))
 		if diff := cmp.Diff(neighborhood.Draw(s, center, st, rng(seed)), got); diff != "" {
@@ -139,7 +127,7 @@ func checkUniform(t *testing.T, counts map[string]float64, expected float64) {
 func TestSwapsOfAOneHotAreTheDiscreteNeighbors(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		center, st := architectures(s).Draw(t, "center"), draws().Draw(t, "settings")
+		center, st := spacetest.Architectures(s).Draw(t, "center"), draws().Draw(t, "settings")
 		st.Kind = neighborhood.Swap
 		seed := rapid.Uint64().Draw(t, "seed")
 		discrete := neighborhood.Draw(s, center, st, rng(seed))
@@ -162,7 +150,7 @@ func TestSwapsOfAOneHotAreTheDiscreteNeighbors(t *testing.T) {
 func TestRelaxedNeighborsAreWithinTheRadius(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		p, st := probabilities(s).Draw(t, "p"), draws().Draw(t, "settings")
+		p, st := spacetest.Probabilities(s, 3).Draw(t, "p"), draws().Draw(t, "settings")
 		got := neighborhood.DrawRelaxed(p, st, rng(rapid.Uint64().Draw(t, "seed")))
 		if st.IncludeCenter || st.Radius == 0 {
 			if got[0].Changes() != 0 || got[0].Distance(p) != 0 {
@@ -234,8 +222,8 @@ func TestShufflesMeetEveryPermutation(t *testing.T) {
 func TestPullbackIsTheGradientThroughApply(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		p, st := probabilities(s).Draw(t, "p"), draws().Draw(t, "settings")
-		weights := probabilities(s).Draw(t, "weights")
+		p, st := spacetest.Probabilities(s, 3).Draw(t, "p"), draws().Draw(t, "settings")
+		weights := spacetest.Probabilities(s, 3).Draw(t, "weights")
 		f := func(q space.Probabilities) float64 {
 			sum := 0.0
 			for e := range q {

@@ -2,7 +2,6 @@ package neighborhood_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,18 +12,13 @@ import (
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/space/spacetest"
 )
-
-func genotypes() *rapid.Generator[space.Architecture] {
-	return rapid.Custom(func(t *rapid.T) space.Architecture {
-		return space.DARTS().Random(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)))
-	})
-}
 
 func TestDrawsNeighborsOfGenotypes(t *testing.T) {
 	s := space.DARTS()
 	rapid.Check(t, func(t *rapid.T) {
-		center, st := genotypes().Draw(t, "center"), draws().Draw(t, "settings")
+		center, st := spacetest.Genotypes(space.DARTS()).Draw(t, "center"), draws().Draw(t, "settings")
 		st.Radius = min(st.Radius, 2) // at radius 3 there are some 300,000
 		if st.Samples == 0 {
 			st.Radius = min(st.Radius, 1)
@@ -60,7 +54,7 @@ func TestDrawsNeighborsOfGenotypes(t *testing.T) {
 func TestRelaxedNeighborsOfTheDARTSSpace(t *testing.T) {
 	s := space.DARTS()
 	rapid.Check(t, func(t *rapid.T) {
-		p, st := probabilities(s).Draw(t, "p"), draws().Draw(t, "settings")
+		p, st := spacetest.Probabilities(s, 3).Draw(t, "p"), draws().Draw(t, "settings")
 		st.Samples = max(1, st.Samples)
 		for _, r := range neighborhood.DrawRelaxedIn(s, p, st, rng(rapid.Uint64().Draw(t, "seed"))) {
 			q := r.Apply(p)
@@ -76,7 +70,7 @@ func TestRelaxedNeighborsOfTheDARTSSpace(t *testing.T) {
 				return sum
 			}
 			// The transpose: <P p, d> = <p, P^T d>.
-			if d := probabilities(s).Draw(t, "gradient"); !near(inner(q, d), inner(p, r.Pullback(d)), 1e-9) {
+			if d := spacetest.Probabilities(s, 3).Draw(t, "gradient"); !near(inner(q, d), inner(p, r.Pullback(d)), 1e-9) {
 				t.Fatal("the pullback is not the transpose")
 			}
 			for e := range q {

@@ -12,22 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/space/spacetest"
 )
-
-// genotypes draws architectures of a space whose nodes keep two edges, often with equal operations, on which sizes of shells
-// depend.
-func genotypes(s *space.Space) *rapid.Generator[space.Architecture] {
-	return rapid.Custom(func(t *rapid.T) space.Architecture {
-		seed := rapid.Uint64().Draw(t, "seed")
-		a := s.Random(rand.New(rand.NewPCG(seed, 1)))
-		if rapid.Bool().Draw(t, "few operations") {
-			for e := range a {
-				a[e] = min(a[e], 2)
-			}
-		}
-		return a
-	})
-}
 
 // small is a space whose every architecture can be looked at: two cells, of one node with two and one with three edges.
 func small() *space.Space {
@@ -85,7 +71,7 @@ func TestGenotypesAreArchitectures(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		a := genotypes(s).Draw(t, "a")
+		a := spacetest.Genotypes(s).Draw(t, "a")
 		g, err := space.GenotypeOf(a)
 		if err != nil || g.Check() != nil {
 			t.Fatal(err, g.Check())
@@ -134,7 +120,7 @@ func TestMistakesInAGenotypeAsArchitecture(t *testing.T) {
 func TestDistanceOfGenotypesIsAMetric(t *testing.T) {
 	for _, s := range []*space.Space{space.DARTS(), small()} {
 		rapid.Check(t, func(t *rapid.T) {
-			a, b, c := genotypes(s).Draw(t, "a"), genotypes(s).Draw(t, "b"), genotypes(s).Draw(t, "c")
+			a, b, c := spacetest.Genotypes(s).Draw(t, "a"), spacetest.Genotypes(s).Draw(t, "b"), spacetest.Genotypes(s).Draw(t, "c")
 			ab, ba, bc, ac := s.Distance(a, b), s.Distance(b, a), s.Distance(b, c), s.Distance(a, c)
 			switch {
 			case ab != ba:
@@ -183,7 +169,7 @@ func TestDistanceOfGenotypesCountsSteps(t *testing.T) {
 func TestNeighborsOfAGenotype(t *testing.T) {
 	s := space.DARTS()
 	rapid.Check(t, func(t *rapid.T) {
-		a := genotypes(s).Draw(t, "a")
+		a := spacetest.Genotypes(s).Draw(t, "a")
 		shell, seen, operations, inputs := s.Shell(a, 1), map[string]bool{}, 0, 0
 		for i, b := range shell {
 			if s.Check(b) != nil || s.Distance(a, b) != 1 || seen[b.Key()] || i%16 == 0 && !s.ShellAt(a, 1, i).Equal(b) {
@@ -228,7 +214,7 @@ func TestShellsOfGenotypesMakeUpTheSpace(t *testing.T) {
 		t.Errorf("All yields %d architectures, the space has %d", len(all), s.Size())
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		a := genotypes(s).Draw(t, "a")
+		a := spacetest.Genotypes(s).Draw(t, "a")
 		largest, seen := make([]bool, s.Diameter()+1), map[string]bool{a.Key(): true}
 		for d := range largest {
 			shell := s.Shell(a, d)
@@ -308,11 +294,11 @@ func TestDerive(t *testing.T) {
 		t.Errorf("derived otherwise (-want +got):\n%s", diff)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		a := genotypes(s).Draw(t, "a")
+		a := spacetest.Genotypes(s).Draw(t, "a")
 		if got := s.Derive(s.OneHot(a)); !got.Equal(a) {
 			t.Fatalf("%v from the probabilities of %v", got, a)
 		}
-		p := probabilities(s).Draw(t, "p")
+		p := spacetest.Probabilities(s, 6).Draw(t, "p")
 		derived := s.Derive(p)
 		if err := s.Check(derived); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline/publicdata"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/space/spacetest"
 )
 
 const allSkip = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -42,7 +43,7 @@ func TestFormatAndParse(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		a := architectures(s).Draw(t, "a")
+		a := spacetest.Architectures(s).Draw(t, "a")
 		got, err := s.Parse(s.Format(a))
 		if err != nil || !got.Equal(a) {
 			t.Fatalf("Parse(Format(%v)) = %v, %v", a, got, err)

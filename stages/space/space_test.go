@@ -12,20 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/space/spacetest"
 )
-
-func architectures(s *space.Space) *rapid.Generator[space.Architecture] {
-	return rapid.Custom(func(t *rapid.T) space.Architecture {
-		return rapid.SliceOfN(rapid.IntRange(0, len(s.Operations)-1), len(s.Edges), len(s.Edges)).Draw(t, "operations")
-	})
-}
-
-func probabilities(s *space.Space) *rapid.Generator[space.Probabilities] {
-	return rapid.Custom(func(t *rapid.T) space.Probabilities {
-		row := rapid.SliceOfN(rapid.Float64Range(-6, 6), len(s.Operations), len(s.Operations))
-		return space.Softmax(rapid.SliceOfN(row, len(s.Edges), len(s.Edges)).Draw(t, "alpha"))
-	})
-}
 
 func TestNASBench201IsTheBenchmarksCell(t *testing.T) {
 	s := space.NASBench201()
@@ -102,7 +90,7 @@ func TestAllYieldsEveryArchitectureOnce(t *testing.T) {
 func TestDistanceIsAMetric(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		a, b, c := architectures(s).Draw(t, "a"), architectures(s).Draw(t, "b"), architectures(s).Draw(t, "c")
+		a, b, c := spacetest.Architectures(s).Draw(t, "a"), spacetest.Architectures(s).Draw(t, "b"), spacetest.Architectures(s).Draw(t, "c")
 		ab, ba, bc, ac := space.Distance(a, b), space.Distance(b, a), space.Distance(b, c), space.Distance(a, c)
 		switch {
 		case ab != ba:
@@ -118,7 +106,7 @@ func TestDistanceIsAMetric(t *testing.T) {
 func TestTotalVariationIsAMetric(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		p, q, r := probabilities(s).Draw(t, "p"), probabilities(s).Draw(t, "q"), probabilities(s).Draw(t, "r")
+		p, q, r := spacetest.Probabilities(s, 6).Draw(t, "p"), spacetest.Probabilities(s, 6).Draw(t, "q"), spacetest.Probabilities(s, 6).Draw(t, "r")
 		pq, qp, qr, pr := space.TotalVariation(p, q), space.TotalVariation(q, p), space.TotalVariation(q, r), space.TotalVariation(p, r)
 		switch {
 		case pq != qp:
@@ -136,7 +124,7 @@ func TestTotalVariationIsAMetric(t *testing.T) {
 func TestTotalVariationOfOneHotIsDistance(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := architectures(s).Draw(t, "a"), architectures(s).Draw(t, "b")
+		a, b := spacetest.Architectures(s).Draw(t, "a"), spacetest.Architectures(s).Draw(t, "b")
 		if tv, d := space.TotalVariation(s.OneHot(a), s.OneHot(b)), space.Distance(a, b); tv != float64(d) {
 			t.Fatalf("total variation %g, distance %d", tv, d)
 		}
@@ -147,7 +135,7 @@ func TestShellsHoldAllNeighborsAtTheirDistance(t *testing.T) {
 	s := space.NASBench201()
 	sizes := []int{1, 24, 240, 1280, 3840, 6144, 4096}
 	rapid.Check(t, func(t *rapid.T) {
-		a := architectures(s).Draw(t, "a")
+		a := spacetest.Architectures(s).Draw(t, "a")
 		d := rapid.IntRange(0, 3).Draw(t, "distance")
 		shell := s.Shell(a, d)
 		if len(shell) != sizes[d] || s.ShellSize(d) != sizes[d] {
@@ -212,7 +200,7 @@ func TestSoftmax(t *testing.T) {
 func TestArgmaxUndoesOneHot(t *testing.T) {
 	s := space.NASBench201()
 	rapid.Check(t, func(t *rapid.T) {
-		a := architectures(s).Draw(t, "a")
+		a := spacetest.Architectures(s).Draw(t, "a")
 		p := s.OneHot(a)
 		if got := p.Argmax(); !got.Equal(a) {
 			t.Fatalf("Argmax = %v, want %v", got, a)
