@@ -131,7 +131,7 @@ func TestTrainingWritesNetworkWeightsAndHistory(t *testing.T) {
 // Few images are soon learned by heart, and the form for use knows them with the weights and statistics that were written.
 func TestTrainingLearns(t *testing.T) {
 	in := inputs(t, stagetest.DefaultImages())
-	res := training(t, in, "epochs: 40", "channels: 4", "augment: {flip: false, crop: 0}").Must(t)
+	res := training(t, in, "epochs: 80", "channels: 4", "augment: {flip: false, crop: 0}").Must(t)
 	history := rows(t, res)
 	first, last := history[0], history[len(history)-1]
 	if last.TrainLoss > first.TrainLoss/2 || last.TrainAccuracy < 0.8 {
