@@ -20,7 +20,7 @@ func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) 
 	if o.uses(RowProducts) && depthwise && w.Dim(3) > 1 && x.Dim(3) < rowsPay*w.Dim(3) {
 		return depthwiseByRows(x, w, dy, c)
 	}
-	if o.uses(AxesApart) && joined && !depthwise && x.Size()+dy.Size() <= axesPay {
+	if o.uses(AxesApart) && joined && !depthwise && o.axesPay(x, dy) {
 		return o.byAxes(x, w, dy, c)
 	}
 	padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
@@ -65,8 +65,12 @@ func (o *options) bySelection(x, w, dy *graph.Value, c graph.ConvConfig) *graph.
 	return graph.Reshape(o.outer(graph.Reshape(dy, batch, out, positions), graph.Reshape(seen, batch, in*taps, positions)), w.Shape()...)
 }
 
-// axesPay is the number of elements of x and dy together up to which byAxes is faster than k*k slices.
-const axesPay = 1 << 20
+// axesPay tells whether byAxes is faster than k*k slices: up to 2^20 elements of x and dy together and, where columns are shifted by
+// products, up to 2^22.
+func (o *options) axesPay(x, dy *graph.Value) bool {
+	size := x.Size() + dy.Size()
+	return size <= 1<<20 || size <= 1<<22 && o.byProducts(dy.Dim(3))
+}
 
 // byAxes is convWeightGradient with the kernel's columns side by side as channels: kw shifts for the columns and, of
 // those, kh slices for the rows, each a run of whole rows, so that there are kh + kw copies and kh products instead of
@@ -84,15 +88,15 @@ func (o *options) byAxes(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value
 	return graph.Reshape(graph.Transpose(graph.Concat(3, taps...), 0, 2, 3, 1), w.Shape()...)
 }
 
-// columnsPay is the width up to which a product with a constant matrix shifts columns faster than padding and slices do, which
-// copy runs of a row each on one thread: 2 to 5 times as fast at widths from 4 to 16, the same at 32.
-const columnsPay = 24
+// byProducts tells whether a product with a constant matrix shifts columns faster than padding and slices do, which copy runs of a
+// row each on one thread: 2 to 5 times as fast to widths from 4 to 16, the same to 32.
+func (o *options) byProducts(columns int) bool { return o.uses(ColumnProducts) && columns <= 24 }
 
 // shiftedColumns returns what each column of the kernel sees of x, which gets the padding rows too: kw times [N, C, H + padding, columns].
 func (o *options) shiftedColumns(x *graph.Value, kw, columns int, c graph.ConvConfig) []*graph.Value {
 	width := x.Dim(3)
 	shifted := make([]*graph.Value, kw)
-	if !o.uses(ColumnProducts) || width > columnsPay {
+	if !o.byProducts(columns) {
 		padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
 		for j := range shifted {
 			shifted[j] = graph.Slice(padded, window(3, j, columns, c.Dilation[1], c.Stride[1]))
