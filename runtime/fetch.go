@@ -107,12 +107,9 @@ func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 
 // passing tells whether npm gives a reason that may pass: the network or the registry failed, not the request.
 func passing(reason string) bool {
-	for _, code := range []string{"EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "E429", "E500", "E502", "E503", "E504"} {
-		if slices.Contains(strings.FieldsFunc(reason, func(r rune) bool { return r == ' ' || r == ',' }), code) {
-			return true
-		}
-	}
-	return false
+	codes := []string{"EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "E429", "E500", "E502", "E503", "E504"}
+	words := strings.FieldsFunc(reason, func(r rune) bool { return r == ' ' || r == ',' })
+	return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(codes, word) })
 }
 
 // npmReason returns why npm failed: its summary, else the last lines that it wrote.

@@ -1,14 +1,11 @@
 package correlation
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 
-	"github.com/plateau-nas/plateau/exporter/atomicfile"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -109,26 +106,17 @@ func (o outcome) content() fileContent {
 
 // writeJSON writes correlation.json.
 func (o outcome) writeJSON(path string) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(o.content()); err != nil {
-		return fmt.Errorf("write the figures to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return result.WriteFigures(path, "the figures", o.content())
 }
 
 // writeCSV writes scores.csv: a row for each architecture that takes part, by public index, with the truth and every score in
 // the columns' own units.
 func (o outcome) writeCSV(path string) error {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	row := []string{"index", "arch", "truth"}
+	header := []string{"index", "arch", "truth"}
 	for _, f := range o.figures {
-		row = append(row, f.Method)
+		header = append(header, f.Method)
 	}
-	_ = w.Write(row) // a buffer takes everything
+	rows := [][]string{header}
 	text := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	byIndex := make([]float64, o.table.Size())
 	part := make([]bool, o.table.Size())
@@ -140,15 +128,11 @@ func (o outcome) writeCSV(path string) error {
 		if i, ok := o.table.Index(rank); ok {
 			index = strconv.Itoa(i)
 		}
-		row = append(row[:0], index, o.table.Space().Format(o.table.Architecture(rank)), text(inUnit(o.truth, o.truths[rank])))
+		row := []string{index, o.table.Space().Format(o.table.Architecture(rank)), text(inUnit(o.truth, o.truths[rank]))}
 		for _, f := range o.figures {
 			row = append(row, text(inUnit(o.score, f.Scores[rank])))
 		}
-		_ = w.Write(row)
+		rows = append(rows, row)
 	}
-	w.Flush()
-	if err := w.Error(); err != nil {
-		return fmt.Errorf("write scores to %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, b.Bytes())
+	return result.WriteRows(path, "the scores", rows)
 }
