@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
@@ -17,19 +15,7 @@ import (
 
 // What the engine writes into events.jsonl is what is documented: of stages that run, are reused, and fail.
 func TestTheEngineWritesEventsThatFitTheirSchema(t *testing.T) {
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(event.Schema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("events.schema.json", value); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("events.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	validate := pipelinetest.Schema(t, event.Schema())
 	reg, err := pipelinetest.Registry()
 	if err != nil {
 		t.Fatal(err)
@@ -58,11 +44,7 @@ func TestTheEngineWritesEventsThatFitTheirSchema(t *testing.T) {
 	}
 	lines := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
 	for _, line := range lines {
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
-		if err == nil {
-			err = schema.Validate(value)
-		}
-		if err != nil {
+		if err := validate(line); err != nil {
 			t.Errorf("%s\n%v", line, err)
 		}
 	}

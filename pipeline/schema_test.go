@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
 )
 
 // compileSchema returns what says whether a document fits the schema of all kinds of these tests.
@@ -18,29 +18,14 @@ func compileSchema(t *testing.T) func(document string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("plateau.schema.json", value); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("plateau.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	validate := pipelinetest.Schema(t, text)
 	return func(document string) error {
 		t.Helper()
 		text, err := yaml.YAMLToJSON([]byte(document))
 		if err != nil {
 			t.Fatal(err)
 		}
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return schema.Validate(value)
+		return validate(text)
 	}
 }
 

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"testing"
 
 	"github.com/goccy/go-yaml"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/plateau-nas/plateau/configs"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages"
 )
@@ -25,18 +24,7 @@ func TestShippedDocumentsFitTheSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("plateau.schema.json", value); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("plateau.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	validate := pipelinetest.Schema(t, text)
 	for _, name := range configs.Names() {
 		text, err := configs.Read(name)
 		if err != nil {
@@ -45,11 +33,7 @@ func TestShippedDocumentsFitTheSchema(t *testing.T) {
 		if text, err = yaml.YAMLToJSON(text); err != nil {
 			t.Fatal(err)
 		}
-		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := schema.Validate(document); err != nil {
+		if err := validate(text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"os"
@@ -10,34 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/pipeline/pipelinetest"
 )
 
 // validator returns what checks a line against the schema.
 func validator(t *testing.T) func(line string) error {
 	t.Helper()
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(event.Schema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("events.schema.json", value); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("events.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(line string) error {
-		value, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
-		if err != nil {
-			return err
-		}
-		return s.Validate(value)
-	}
+	check := pipelinetest.Schema(t, event.Schema())
+	return func(line string) error { return check([]byte(line)) }
 }
 
 func TestEveryEventFitsTheSchema(t *testing.T) {
