@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -313,42 +311,11 @@ func TestARunThatHasNotBegunIsWaitedFor(t *testing.T) {
 
 // The page in a browser: its script runs under the page's own policy, and what comes later is shown.
 func TestTheBrowserShowsWhatComesLater(t *testing.T) {
-	chromium := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			chromium = path
-			break
-		}
-	}
-	if chromium == "" {
-		t.Skip("there is no chromium")
-	}
 	dir := newRun(t)
-	url := serve(t, dir)
-	go func() { // while the browser is open
-		time.Sleep(time.Second)
-		f, err := os.OpenFile(filepath.Join(dir, "events.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			return // the page will not show it
-		}
-		line, err := json.Marshal(event.Event{Time: time.Now(), Type: event.StageLog, Run: "toy", Stage: "search", Level: "info", Message: "came later"})
-		if err == nil {
-			_, _ = f.Write(append(line, '\n'))
-		}
-		_ = f.Close()
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+t.TempDir(),
-		"--timeout=6000", "--dump-dom", url+"/")
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		t.Skipf("chromium does not run here: %v", err)
-	}
-	for _, want := range []string{"came later", "Evolution"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the browser's page has no %q", want)
-		}
-	}
+	b := openBrowser(t)
+	b.open(serve(t, dir) + "/")
+	b.await("Evolution")
+	b.await("live") // the connection stands
+	emit(t, dir, event.Event{Type: event.StageLog, Stage: "search", Level: "info", Message: "came later"})
+	b.await("came later")
 }
