@@ -73,7 +73,9 @@ func (o *options) convInputGradient(x, w, dy *graph.Value, c graph.ConvConfig) *
 func mirrored(w *graph.Value, groups int) *graph.Value {
 	m, in, kh, kw := w.Dim(0)/groups, w.Dim(1), w.Dim(2), w.Dim(3)
 	taps := kh * kw
-	if m > 1 || in > 1 {
+	if groups == 1 {
+		w = graph.Transpose(w, 1, 0, 2, 3)
+	} else {
 		w = graph.Transpose(graph.Reshape(w, groups, m, in, taps), 0, 2, 1, 3)
 	}
 	if taps > 1 {

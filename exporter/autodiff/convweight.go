@@ -20,8 +20,13 @@ func (o *options) convWeightGradient(x, w, dy *graph.Value, c graph.ConvConfig) 
 	if o.uses(RowProducts) && depthwise && w.Dim(3) > 1 && x.Dim(3) < rowsPay*w.Dim(3) {
 		return depthwiseByRows(x, w, dy, c)
 	}
-	if o.uses(AxesApart) && joined && !depthwise && o.axesPay(x, dy) {
-		return o.byAxes(x, w, dy, c)
+	if o.uses(AxesApart) && joined && !depthwise {
+		if o.uses(GradientRows) && w.Dim(2) > 1 && c.Stride[0] == 1 && w.Dim(0) <= w.Dim(1)*w.Dim(3) {
+			return o.byGradientRows(x, w, dy, c)
+		}
+		if o.axesPay(x, dy) {
+			return o.byAxes(x, w, dy, c)
+		}
 	}
 	padded := graph.Pad(x, []int{0, 0, c.Pad[0], c.Pad[1]}, []int{0, 0, c.Pad[2], c.Pad[3]}, 0)
 	var taps []*graph.Value
@@ -52,15 +57,9 @@ func (o *options) bySelection(x, w, dy *graph.Value, c graph.ConvConfig) *graph.
 	rows, columns, height, width := dy.Dim(2), dy.Dim(3), x.Dim(2), x.Dim(3)
 	positions, taps := rows*columns, kh*kw
 	selection := make([]float32, height*width*taps*positions)
-	for t := range taps {
-		for p := range positions {
-			i := p/columns*c.Stride[0] + t/kw*c.Dilation[0] - c.Pad[0]
-			j := p%columns*c.Stride[1] + t%kw*c.Dilation[1] - c.Pad[1]
-			if i >= 0 && i < height && j >= 0 && j < width {
-				selection[((i*width+j)*taps+t)*positions+p] = 1
-			}
-		}
-	}
+	c.Meet([2]int{height, width}, [2]int{kh, kw}, [2]int{rows, columns}, func(tap, pixel, position int) {
+		selection[(pixel*taps+tap)*positions+position] = 1
+	})
 	seen := graph.MatMul(graph.Reshape(x, batch*in, height*width), x.Graph().Floats(selection, height*width, taps*positions))
 	return graph.Reshape(o.outer(graph.Reshape(dy, batch, out, positions), graph.Reshape(seen, batch, in*taps, positions)), w.Shape()...)
 }
@@ -83,14 +82,51 @@ func (o *options) byAxes(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value
 	var taps []*graph.Value
 	for i := range kh {
 		seen := graph.Slice(beside, window(2, i, dy.Dim(2), c.Dilation[0], c.Stride[0]))
-		taps = append(taps, graph.Reshape(o.outer(d, graph.Reshape(seen, batch, kw*in, positions)), out, kw, in, 1))
+		taps = append(taps, o.outer(d, graph.Reshape(seen, batch, kw*in, positions)))
 	}
-	return graph.Reshape(graph.Transpose(graph.Concat(3, taps...), 0, 2, 3, 1), w.Shape()...)
+	return ofRows(taps, w)
+}
+
+// ofRows puts the gradient of the weights w together from those of the kernel's rows, [M, KW*C] each or the transpose of that.
+func ofRows(rows []*graph.Value, w *graph.Value) *graph.Value {
+	out, in, kh, kw := w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
+	turned := make([]*graph.Value, len(rows)) // [KW*C, M]
+	for i, v := range rows {
+		n := v.Node()
+		if n == nil || n.Op != "Transpose" {
+			all := graph.Reshape(graph.Concat(0, rows...), kh, out, kw, in)
+			return graph.Transpose(all, 1, 3, 0, 2)
+		}
+		turned[i] = n.Inputs[0]
+	}
+	return graph.Transpose(graph.Reshape(graph.Concat(0, turned...), kh, kw, in, out), 3, 2, 0, 1)
+}
+
+// byGradientRows is byAxes with the rows shifted in dy instead of in the shifted columns of x, which have kw times the channels of x.
+func (o *options) byGradientRows(x, w, dy *graph.Value, c graph.ConvConfig) *graph.Value {
+	batch, out, in, kh, kw := dy.Dim(0), w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
+	height, width := x.Dim(2), dy.Dim(3)
+	offset := func(i int) int { return i*c.Dilation[0] - c.Pad[0] } // of the row that row i of the kernel sees
+	rows := c
+	rows.Pad[0], rows.Pad[2] = 0, 0
+	beside := graph.Reshape(graph.Concat(1, o.shiftedColumns(x, kw, width, rows)...), batch, kw*in, height*width)
+	// Row p of x meets row p - offset of dy.
+	before, after := max(offset(kh-1), 0), max(height-dy.Dim(2)-offset(0), 0)
+	padded := graph.Pad(dy, []int{0, 0, before, 0}, []int{0, 0, after, 0}, 0)
+	var taps []*graph.Value
+	for i := range kh {
+		d := dy
+		if offset(i) != 0 || dy.Dim(2) != height {
+			d = graph.Slice(padded, graph.Range{Axis: 2, Start: before - offset(i), End: before - offset(i) + height})
+		}
+		taps = append(taps, o.outer(graph.Reshape(d, batch, out, height*width), beside))
+	}
+	return ofRows(taps, w)
 }
 
 // byProducts tells whether a product with a constant matrix shifts columns faster than padding and slices do, which copy runs of a
-// row each on one thread: 2 to 5 times as fast to widths from 4 to 16, the same to 32.
-func (o *options) byProducts(columns int) bool { return o.uses(ColumnProducts) && columns <= 24 }
+// row each on one thread: 2 to 5 times as fast at widths from 4 to 16, still faster with all that follows at 32.
+func (o *options) byProducts(columns int) bool { return o.uses(ColumnProducts) && columns <= 32 }
 
 // shiftedColumns returns what each column of the kernel sees of x, which gets the padding rows too: kw times [N, C, H + padding, columns].
 func (o *options) shiftedColumns(x *graph.Value, kw, columns int, c graph.ConvConfig) []*graph.Value {

@@ -21,6 +21,8 @@ const (
 	// AxesApart takes the weight gradient of small images with the kernel's columns side by side as channels, so that
 	// there are as many slices as rows and columns of the kernel, not as positions.
 	AxesApart = "axes_apart"
+	// GradientRows shifts rows in the gradient of the result, where that has fewer channels than the shifted columns.
+	GradientRows = "gradient_rows"
 	// ColumnProducts shifts the columns of small images, where AxesApart applies, by products with constant matrices, not by
 	// padding and slices.
 	ColumnProducts = "column_products"
@@ -37,7 +39,7 @@ const (
 
 // Formulations returns the names that Without takes.
 func Formulations() []string {
-	return []string{MirroredInput, FactorOnWeights, SelectionProduct, AxesApart, ColumnProducts, OperandOrder, CenteredGradient, SingleRows, RowProducts}
+	return []string{MirroredInput, FactorOnWeights, SelectionProduct, AxesApart, GradientRows, ColumnProducts, OperandOrder, CenteredGradient, SingleRows, RowProducts}
 }
 
 // Option changes how gradients are built, not what they are.

@@ -36,6 +36,13 @@ func gemmRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 func (o *options) matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
 	out := make([]*graph.Value, 2)
+	if isSwapped(b, a) && need[0] {
+		if n := d.Node(); n != nil && n.Op == "Expand" && n.Inputs[0].Rank() == d.Rank() {
+			d = n.Inputs[0] // the product broadcasts it
+		}
+		out[0] = graph.MatMul(graph.Add(d, swapped(d)), a)
+		return out
+	}
 	if need[0] {
 		out[0] = unbroadcast(o.rowProducts(d, b), a.Shape())
 	}
@@ -75,4 +82,19 @@ func swapped(v *graph.Value) *graph.Value {
 	last := len(perm) - 1
 	perm[last-1], perm[last] = last, last-1
 	return graph.Transpose(v, slices.Clip(perm)...)
+}
+
+// isSwapped tells whether b is a with its last two dimensions exchanged.
+func isSwapped(b, a *graph.Value) bool {
+	n := b.Node()
+	if n == nil || n.Op != "Transpose" || n.Inputs[0] != a {
+		return false
+	}
+	perm := n.Attrs.Ints("perm", nil)
+	for i, p := range perm[:len(perm)-2] {
+		if p != i {
+			return false
+		}
+	}
+	return perm[len(perm)-1] == len(perm)-2
 }

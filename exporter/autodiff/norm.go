@@ -54,8 +54,8 @@ func (o *options) batchNormRule(n *graph.Node, dy []*graph.Value, need []bool) [
 		centered := graph.Add(d, perChannel(meanless))
 		out[1] = graph.Mul(graph.ReduceSum(graph.Mul(centered, x), false, 0, 2, 3), rstd)
 		sum = func() *graph.Value {
-			onX := graph.Mul(graph.Mul(share, out[1]), rstd)
-			return graph.Add(centered, affine(x, onX, graph.Neg(graph.Mul(onX, mean))))
+			// share * dscale * xhat is a normalization with the same statistics.
+			return graph.Add(centered, graph.BatchNorm(x, graph.Mul(share, out[1]), g.Fill(0, channels), mean, n.Outputs[2], n.Attrs.Float("epsilon", graph.DefaultEpsilon)))
 		}
 	default:
 		centered := graph.Sub(x, perChannel(mean))

@@ -9,10 +9,9 @@ import (
 // Large is the number of elements from which a value is worth the nodes that InOrder and Recompute add for it, in training.
 const Large = 1 << 14
 
-// InOrder makes the backward pass go from node to node: what a rule computes of values that exist since the forward pass waits until the
-// gradient has come that far, and the gradients of a node's weights are computed before the gradient moves on. Left to itself, ONNX
-// Runtime computes weight gradients last of all and keeps what they need until then. Values of fewer than large elements are what
-// things wait by (see graph.After), and no other value is copied.
+// InOrder makes the backward pass go from node to node: the gradients of a node's weights are computed before the gradient moves
+// on. Left to itself, ONNX Runtime computes weight gradients last of all and keeps what they need until then. Values of fewer than
+// large elements are what things wait by (see graph.After), and no other value is copied.
 //
 // Inside the branches of an If nothing is changed.
 func InOrder(large int) Option {
@@ -20,7 +19,7 @@ func InOrder(large int) Option {
 }
 
 // Recompute is InOrder, and values of at least large elements that are cheap to compute are computed again where rules ask for
-// them, so that they need not be kept from the forward pass to the backward pass: the results of Relu, of batch normalization
+// them, when the gradient has come that far, so that they need not be kept from the forward pass to the backward pass: the results of Relu, of batch normalization
 // (from its input and the batch's statistics), of the product with a small value, and what Concat and Reshape make of these.
 func Recompute(large int) Option {
 	return func(o *options) error { o.late = &late{large: large, again: true}; return nil }
@@ -48,17 +47,17 @@ func (l *late) apply(r rule, n *graph.Node, dy []*graph.Value, need []bool) []*g
 		return r(n, dy, need)
 	}
 	grads := r(n, dy, first)
-	var done []*graph.Value
+	var done *graph.Value // the largest, which takes the time
 	for i, d := range grads {
-		if first[i] && d != nil {
-			done = append(done, d)
+		if first[i] && d != nil && (done == nil || d.Size() > done.Size()) {
+			done = d
 		}
 	}
 	m := *n
 	m.Inputs = slices.Clone(n.Inputs)
 	for i, v := range m.Inputs {
-		if v != nil && !isLarge(v) {
-			m.Inputs[i] = graph.After(v, done...)
+		if v != nil && !isLarge(v) && done != nil {
+			m.Inputs[i] = graph.After(v, done)
 		}
 	}
 	for i, d := range r(&m, dy, then) {
@@ -102,8 +101,12 @@ func usesSmallInputs(op string) bool {
 	return false
 }
 
-// view returns n with inputs and outputs that are there only when the gradient dy is, as far as that is cheap.
+// view returns n with inputs and outputs that are there only when the gradient dy is, as far as that is cheap; in its place n itself
+// where nothing is computed again.
 func (l *late) view(n *graph.Node, dy *graph.Value) *graph.Node {
+	if !l.again {
+		return n
+	}
 	a := &again{late: l, dy: dy, made: map[*graph.Value]*graph.Value{}}
 	m := *n
 	m.Inputs, m.Outputs = slices.Clone(n.Inputs), slices.Clone(n.Outputs)
@@ -134,7 +137,7 @@ func (a *again) value(v *graph.Value) *graph.Value {
 	case v.DType() != graph.Float32 || v.IsConstant():
 	case v.Size() < a.large:
 		w = graph.After(v, a.dy)
-	case a.again && v.Node() != nil:
+	case v.Node() != nil:
 		w = a.compute(v)
 	}
 	a.made[v] = w

@@ -47,6 +47,21 @@ func (c ConvConfig) attrs(kernel []int) Attributes {
 	}
 }
 
+// Meet calls f for each position of a kernel, pixel of the input and position of the output that meet in a convolution. All are
+// counted row by row; what lies in the padding meets nothing.
+func (c ConvConfig) Meet(input, kernel, output [2]int, f func(tap, pixel, position int)) {
+	c = c.normal()
+	for tap := range kernel[0] * kernel[1] {
+		for position := range output[0] * output[1] {
+			i := position/output[1]*c.Stride[0] + tap/kernel[1]*c.Dilation[0] - c.Pad[0]
+			j := position%output[1]*c.Stride[1] + tap%kernel[1]*c.Dilation[1] - c.Pad[1]
+			if i >= 0 && i < input[0] && j >= 0 && j < input[1] {
+				f(tap, i*input[1]+j, position)
+			}
+		}
+	}
+}
+
 // Conv is a two-dimensional convolution (cross-correlation) of x [N, C, H, W] with w [M, C/groups, KH, KW]; the result
 // is [N, M, OH, OW]. bias, of shape [M], may be nil.
 func Conv(x, w, bias *Value, c ConvConfig) *Value {

@@ -31,6 +31,15 @@ func TestErrorsNameScopeOperationAndShapes(t *testing.T) {
 		{"Conv: the bias [3] does not fit the weights [4 3 1 1]", func(g *graph.Graph, x *graph.Value) {
 			graph.Conv(x, image(g, "w", 4, 3, 1, 1), image(g, "b", 3), graph.ConvConfig{})
 		}},
+		{"ConvByProducts: is for one group, has 3", func(g *graph.Graph, x *graph.Value) {
+			graph.ConvByProducts(x, image(g, "w", 3, 1, 3, 3), graph.Same(3, 1, 1, 3))
+		}},
+		{"ConvWinograd: is for 3x3 kernels, has [4 3 5 5]", func(g *graph.Graph, x *graph.Value) {
+			graph.ConvWinograd(x, image(g, "w", 4, 3, 5, 5))
+		}},
+		{"DepthwiseByPlanes: is for filters that see one channel, has [4 3 3 3] in 1 groups", func(g *graph.Graph, x *graph.Value) {
+			graph.DepthwiseByPlanes(x, image(g, "w", 4, 3, 3, 3), graph.Same(3, 1, 1, 1))
+		}},
 		{"Add: the shapes [2 3 8 8] and [5] do not broadcast", func(g *graph.Graph, x *graph.Value) { graph.Add(x, image(g, "b", 5)) }},
 		{"Mul: the types float32 and int64 differ", func(g *graph.Graph, x *graph.Value) { graph.Mul(x, g.Int(1)) }},
 		{"Sum: the terms", func(g *graph.Graph, x *graph.Value) { graph.Sum(x, g.Scalar(1), x) }},

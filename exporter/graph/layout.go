@@ -54,8 +54,10 @@ func Transpose(x *Value, perm ...int) *Value {
 	for i, p := range perm {
 		out[i] = x.shape[p]
 	}
-	if slices.IsSorted(perm) {
-		return x
+	// Dimensions of 1 can be anywhere without an element being moved.
+	moved := slices.DeleteFunc(slices.Clone(perm), func(p int) bool { return x.shape[p] == 1 })
+	if slices.IsSorted(moved) {
+		return Reshape(x, out...)
 	}
 	return g.node("Transpose", []*Value{x}, Attributes{{"perm", slices.Clone(perm)}}, nil, []spec{{x.dtype, out}}, true)[0]
 }

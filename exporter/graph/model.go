@@ -93,7 +93,7 @@ func markLive(from []*Value, live map[*Node]bool, used map[*Value]bool) {
 		}
 		if !live[n] {
 			live[n] = true
-			stack = append(stack, n.Inputs...)
+			stack = append(stack, n.written()...)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func nodeProtos(b *Block, live map[*Node]bool, used map[*Value]bool, private *st
 			continue
 		}
 		p := &onnx.NodeProto{OpType: n.Op, Name: n.Outputs[0].name}
-		for _, v := range n.Inputs {
+		for _, v := range n.written() {
 			if v == nil {
 				p.Input = append(p.Input, "")
 			} else {
