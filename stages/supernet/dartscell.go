@@ -69,7 +69,7 @@ func (l *layers) spread(x *graph.Value, edges, kernel, stride, dilation int, aff
 	all := edges * channels
 	depthwise, pointwise := l.separableWeights(g, edges, channels, kernel)
 	byChannel := graph.Transpose(graph.Reshape(depthwise, edges, channels, kernel*kernel), 1, 0, 2)
-	x = graph.Conv(x, graph.Reshape(byChannel, all, 1, kernel, kernel), nil, graph.Same(kernel, stride, dilation, channels))
+	x = l.convolve(x, graph.Reshape(byChannel, all, 1, kernel, kernel), graph.Same(kernel, stride, dilation, channels))
 	own := make([]float32, edges*edges)
 	for e := range edges {
 		own[e*edges+e] = 1
@@ -89,7 +89,7 @@ func (l *layers) separableWeights(g *graph.Graph, edges, channels, kernel int) (
 func (l *layers) separable(x *graph.Value, edges, kernel, stride, dilation int, affine bool, scale *graph.Value) *graph.Value {
 	all := x.Dim(1)
 	depthwise, pointwise := l.separableWeights(x.Graph(), edges, all/edges, kernel)
-	x = graph.Conv(x, depthwise, nil, graph.Same(kernel, stride, dilation, all))
+	x = l.convolve(x, depthwise, graph.Same(kernel, stride, dilation, all))
 	return l.norm(graph.Conv(x, pointwise, nil, graph.ConvConfig{Groups: edges}), affine, scale)
 }
 

@@ -29,7 +29,7 @@ func (l *layers) named(name string, x *graph.Value, affine bool, scale *graph.Va
 		return graph.MaxPool(x, graph.SquarePool(o.Kernel, 1, o.Kernel/2))
 	case "nor_conv":
 		w := l.param(g, "weight", params.Conv, x.Dim(1), x.Dim(1), o.Kernel, o.Kernel)
-		return l.norm(graph.Conv(activate(x, o.Activation), w, nil, graph.Same(o.Kernel, 1, o.Dilation, 1)), affine, scale)
+		return l.norm(l.convolve(activate(x, o.Activation), w, graph.Same(o.Kernel, 1, o.Dilation, 1)), affine, scale)
 	case "dep_conv", "dil_conv":
 		return l.separable(activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, scale)
 	case "sep_conv":

@@ -2,6 +2,7 @@ package supernet
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/params"
@@ -15,7 +16,8 @@ import (
 func (l *layers) joinedCell(s *space.Space, probabilities *graph.Value) func(*graph.Value) *graph.Value {
 	return func(x *graph.Value) *graph.Value {
 		given := l.given(x)
-		j := joiner{layers: l, space: s, probabilities: probabilities, channels: given.Dim(1), kernels: l.kernels(s, given)}
+		j := joiner{layers: l, space: s, channels: given.Dim(1), kernels: l.kernels(s, given)}
+		j.take(probabilities)
 		terms := make([][]*graph.Value, s.Nodes) // what is added up in each node
 		past := make([][]*graph.Value, s.Nodes)  // what goes past the operations
 		state := x
@@ -26,14 +28,9 @@ func (l *layers) joinedCell(s *space.Space, probabilities *graph.Value) func(*gr
 				}
 				state = l.join(graph.Sum(terms[n]...), past[n])
 			}
-			var leaving []int
-			for e, edge := range s.Edges {
-				if edge.From == n {
-					leaving = append(leaving, e)
-				}
-			}
+			leaving := leavingEdges(s, n)
 			done := x.Graph().Scope(fmt.Sprintf("from_%d", n))
-			for i, y := range j.leave(l.given(state), leaving) {
+			for i, y := range j.leave(l.given(state), n, leaving) {
 				to := s.Edges[leaving[i]].To
 				terms[to] = append(terms[to], y)
 			}
@@ -52,24 +49,85 @@ func (l *layers) joinedCell(s *space.Space, probabilities *graph.Value) func(*gr
 // joiner writes one joined cell.
 type joiner struct {
 	*layers
-	space         *space.Space
-	probabilities *graph.Value // [edges, operations]
-	channels      int
-	kernels       map[[2]int]*graph.Value // the weights of the convolution of an edge and an operation
+	space    *space.Space
+	channels int
+	kernels  map[[2]int]*graph.Value // the weights of the convolution of an edge and an operation
+	// shares holds, for a node and a convolution, the probabilities of the operation on all edges that leave the node, once for each
+	// channel; and for a node and mixing those of the operations without weights, [edges * operations].
+	shares map[[2]int]*graph.Value
+}
+
+// mixing stands in joiner.shares for all operations without weights.
+const mixing = -1
+
+// take picks all shares of a cell from the probabilities [edges, operations] at once.
+func (j *joiner) take(probabilities *graph.Value) {
+	var picks, sizes []int
+	var keys [][2]int
+	operations := len(j.space.Operations)
+	add := func(node, o int, chosen []int) {
+		if len(chosen) > 0 {
+			picks, sizes, keys = append(picks, chosen...), append(sizes, len(chosen)), append(keys, [2]int{node, o})
+		}
+	}
+	for n := range j.space.Nodes {
+		var mixed []int
+		edges := leavingEdges(j.space, n)
+		for o, op := range j.space.Operations {
+			if kernelOf(op) == 0 {
+				continue
+			}
+			var chosen []int
+			for _, e := range edges {
+				chosen = append(chosen, slices.Repeat([]int{e*operations + o}, j.channels)...)
+			}
+			add(n, o, chosen)
+		}
+		for _, e := range edges {
+			for o, op := range j.space.Operations {
+				if mixes(op) {
+					mixed = append(mixed, e*operations+o)
+				}
+			}
+		}
+		add(n, mixing, mixed)
+	}
+	j.shares = map[[2]int]*graph.Value{}
+	if len(picks) == 0 {
+		return
+	}
+	g := probabilities.Graph()
+	for i, v := range graph.Split(graph.Gather(graph.Reshape(probabilities, -1), g.Ints(picks...), 0), 0, sizes...) {
+		j.shares[keys[i]] = v
+	}
+}
+
+// mixes tells the operations without weights whose results are added up in one product.
+func mixes(op string) bool { return op != opNone && kernelOf(op) == 0 }
+
+// leavingEdges returns the edges that leave a node.
+func leavingEdges(s *space.Space, node int) []int {
+	var out []int
+	for e, edge := range s.Edges {
+		if edge.From == node {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // leave returns what each of the edges that leave a node with the given state adds to the node where it ends.
-func (j *joiner) leave(state *graph.Value, edges []int) []*graph.Value {
+func (j *joiner) leave(state *graph.Value, node int, edges []int) []*graph.Value {
 	if len(edges) == 0 {
 		return nil
 	}
 	var sum []*graph.Value
 	for o := range j.space.Operations {
-		if y := j.convolved(state, edges, o); y != nil {
+		if y := j.convolved(state, node, edges, o); y != nil {
 			sum = append(sum, y)
 		}
 	}
-	if y := j.mixed(state, edges); y != nil {
+	if y := j.mixed(state, node, edges); y != nil {
 		sum = append(sum, y)
 	}
 	if len(sum) == 0 {
@@ -84,28 +142,31 @@ func (j *joiner) leave(state *graph.Value, edges []int) []*graph.Value {
 
 // convolved returns the weighted results of a convolution on all edges, their channels side by side; nil when operation
 // o is none.
-func (j *joiner) convolved(state *graph.Value, edges []int, o int) *graph.Value {
+func (j *joiner) convolved(state *graph.Value, node int, edges []int, o int) *graph.Value {
 	k := kernelOf(j.space.Operations[o])
 	if k == 0 {
 		return nil
 	}
 	defer state.Graph().Scope(j.space.Operations[o])()
-	var weights []*graph.Value
-	for _, e := range edges {
-		weights = append(weights, j.kernels[[2]int{e, o}])
+	weights := make([]*graph.Value, len(edges)) // as the vectors that they are cut from
+	for i, e := range edges {
+		weights[i] = graph.Reshape(j.kernels[[2]int{e, o}], -1)
 	}
-	scale := graph.Expand(j.columnOf(edges, o), len(edges), j.channels)
-	y := graph.Conv(graph.Relu(state), graph.Concat(0, weights...), nil, graph.Same(k, 1, 1, 1))
-	return j.norm(y, false, graph.Reshape(scale, len(edges)*j.channels))
+	x, w := graph.Relu(state), graph.Reshape(graph.Concat(0, weights...), len(edges)*j.channels, j.channels, k, k)
+	scale := j.shares[[2]int{node, o}]
+	if k == 1 && len(edges) > 1 && j.pointwise {
+		return j.normalizedPointwise(x, w, scale)
+	}
+	return j.norm(j.convolve(x, w, graph.Same(k, 1, 1, 1)), false, scale)
 }
 
 // mixed returns the weighted sums of the operations without weights on all edges, their channels side by side; nil when the
 // space has none.
-func (j *joiner) mixed(state *graph.Value, edges []int) *graph.Value {
-	var results, shares []*graph.Value
-	for o, op := range j.space.Operations {
-		if op != opNone && kernelOf(op) == 0 {
-			results, shares = append(results, j.operation(op, state, false)), append(shares, j.columnOf(edges, o))
+func (j *joiner) mixed(state *graph.Value, node int, edges []int) *graph.Value {
+	var results []*graph.Value
+	for _, op := range j.space.Operations {
+		if mixes(op) {
+			results = append(results, j.operation(op, state, false))
 		}
 	}
 	if len(results) == 0 {
@@ -114,13 +175,8 @@ func (j *joiner) mixed(state *graph.Value, edges []int) *graph.Value {
 	defer state.Graph().Scope("mixed")()
 	n, h, w := state.Dim(0), state.Dim(2), state.Dim(3)
 	stacked := graph.Reshape(graph.Concat(1, results...), n, len(results), j.channels*h*w)
-	return graph.Reshape(graph.MatMul(graph.Concat(1, shares...), stacked), n, len(edges)*j.channels, h, w)
-}
-
-// columnOf returns the probabilities [edges, 1] of an operation on the given edges.
-func (j *joiner) columnOf(edges []int, operation int) *graph.Value {
-	columns := graph.Split(j.probabilities, 1, ones(len(j.space.Operations))...)
-	return graph.Gather(columns[operation], j.probabilities.Graph().Ints(edges...), 0)
+	shares := graph.Reshape(j.shares[[2]int{node, mixing}], len(edges), len(results))
+	return graph.Reshape(graph.MatMul(shares, stacked), n, len(edges)*j.channels, h, w)
 }
 
 // kernelOf returns the kernel size of a convolution, 0 for what is none.

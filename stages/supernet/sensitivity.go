@@ -62,7 +62,7 @@ func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, error) {
 	g := graph.New("sensitivity")
 	x := inputImages(g, s.Batch, n.Macro)
 	flat := params.NewFlat(index, g.Input(Params, graph.Float32, []int{index.Total()}, "All weights, in the order of the parameter index."))
-	logits, err := n.write(x, &layers{params: flat})
+	logits, err := n.write(x, &layers{params: flat, plain: true}) // the proxies look at the results of convolutions
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,8 @@ func (sn *Supernet) start(name string, batch int, f form) (g *graph.Graph, flat 
 
 // logits writes the network: skeleton and cells of the space. given are probabilities or, for path, choices.
 func (sn *Supernet) logits(l *layers, x *graph.Value, f form, given *graph.Value) *graph.Value {
-	l.copied = slices.Contains(sn.Without, SpreadFilters)
+	l.copied, l.plain = slices.Contains(sn.Without, SpreadFilters), slices.Contains(sn.Without, SmallImages)
+	l.pointwise = !slices.Contains(sn.Without, PointwiseStatistics)
 	switch {
 	case sn.Space.Pairs && f == path:
 		logits, _ := l.darts(x, sn.Macro.DARTS(), false, l.pathDARTSCell(sn.Index, given))
