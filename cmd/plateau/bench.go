@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ func newBenchSupernetCommand(a *app) *cobra.Command {
 Times a training step (forward pass, gradients of the weights and of alpha, SGD with momentum) and a forward pass of a
 weight-sharing supernet on random images, after two untimed runs each. Threads and provider are settings.
 
+--profile adds which operators the time goes to, by ONNX Runtime's own profile.
+
 --without switches off formulations that the graphs choose for speed, to see what each is worth:
 ` + strings.Join(supernet.Formulations(), ", ") + "."),
 		Example: "  plateau bench supernet --space nasbench201 --channels 16 --cells 1 --batch 64 --image-size 32 --runs 10 --threads 2 --json",
@@ -60,7 +63,7 @@ weight-sharing supernet on random images, after two untimed runs each. Threads a
 			if r.Space == "darts" {
 				cells = "layers"
 			}
-			return writeAll(a.stdout, fmt.Sprintf(`%s, %d channels, %d %s, batch %d, %dx%d pixels, %d parameters
+			err = writeAll(a.stdout, fmt.Sprintf(`%s, %d channels, %d %s, batch %d, %dx%d pixels, %d parameters
 ONNX Runtime %s, %s, %d threads
 
               best    median
@@ -69,6 +72,7 @@ forward    %7.2f   %7.2f  ms
 peak memory %d MiB
 `, r.Space, r.Channels, r.Cells, cells, r.Batch, r.ImageSize, r.ImageSize, r.Parameters, r.Library, r.Provider, r.Threads,
 				r.Train.Best, r.Train.Median, r.Forward.Best, r.Forward.Median, r.PeakRSS))
+			return errors.Join(err, a.writeProfile("training step", r.TrainProfile), a.writeProfile("forward pass", r.ForwardProfile))
 		},
 	}
 	f := cmd.Flags()
@@ -79,7 +83,21 @@ peak memory %d MiB
 	f.IntVar(&o.ImageSize, "image-size", 32, "height and width of the images in pixels")
 	f.BoolVar(&o.Recompute, "recompute", false, "compute cheap activations again in the backward pass: less memory")
 	f.IntVar(&o.Runs, "runs", 10, "timed runs")
+	f.BoolVar(&o.Profile, "profile", false, "show which operators the time goes to")
 	f.StringSliceVar(&o.Without, "without", nil, "formulations to switch off, joined by commas")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// writeProfile prints the operators of a graph that was profiled.
+func (a *app) writeProfile(what string, operators []bench.OperatorTime) error {
+	if len(operators) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%-26s nodes        ms  share\n", what)
+	for _, t := range operators {
+		fmt.Fprintf(&b, "  %-24s %5d  %8.2f  %4.1f%%\n", t.Operator, t.Nodes, t.Milliseconds, 100*t.Share)
+	}
+	return writeAll(a.stdout, b.String())
 }

@@ -29,6 +29,8 @@ type SupernetOptions struct {
 	Recompute bool
 	// Without names formulations of the graphs that are not used (supernet.Formulations): to see what each is worth.
 	Without []string
+	// Profile has the graphs run once more, as many times, to see which operators the time goes to.
+	Profile bool
 }
 
 // Timing is the time of repeated runs.
@@ -54,6 +56,9 @@ type SupernetReport struct {
 	Recompute  bool   `json:"recompute,omitempty"`
 	// Without lists the formulations that were switched off.
 	Without []string `json:"without,omitempty"`
+	// TrainProfile and ForwardProfile are there where they were asked for.
+	TrainProfile   []OperatorTime `json:"train_profile,omitempty"`
+	ForwardProfile []OperatorTime `json:"forward_profile,omitempty"`
 	// PeakRSS is the largest resident memory of the process in MiB; 0 where the system does not tell.
 	PeakRSS int64 `json:"peak_rss_mib"`
 }
@@ -111,13 +116,24 @@ func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*Sup
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	training := supernet.Training{Batch: o.Batch, Momentum: 0.9, WeightDecay: 3e-4, Recompute: o.Recompute}
-	joint := func() (*onnx.ModelProto, error) { return sub.JointStep(training) }
-	if r.Train, err = timed(ctx, rt, sub, joint, o.Runs, rng); err != nil {
-		return nil, fmt.Errorf("timing a training step: %w", err)
-	}
-	forward := func() (*onnx.ModelProto, error) { return sub.Forward(o.Batch) }
-	if r.Forward, err = timed(ctx, rt, sub, forward, o.Runs, rng); err != nil {
-		return nil, fmt.Errorf("timing a forward pass: %w", err)
+	for _, graph := range []struct {
+		what    string
+		build   func() (*onnx.ModelProto, error)
+		timing  *Timing
+		profile *[]OperatorTime
+	}{
+		{"a training step", func() (*onnx.ModelProto, error) { return sub.JointStep(training) }, &r.Train, &r.TrainProfile},
+		{"a forward pass", func() (*onnx.ModelProto, error) { return sub.Forward(o.Batch) }, &r.Forward, &r.ForwardProfile},
+	} {
+		if *graph.timing, err = timed(ctx, rt, sub, graph.build, o.Runs, rng); err != nil {
+			return nil, fmt.Errorf("timing %s: %w", graph.what, err)
+		}
+		if !o.Profile {
+			continue
+		}
+		if *graph.profile, err = profiled(ctx, rt, sub, graph.build, o.Runs, rng); err != nil {
+			return nil, fmt.Errorf("profiling %s: %w", graph.what, err)
+		}
 	}
 	r.PeakRSS = peakRSS()
 	return r, nil
@@ -125,52 +141,76 @@ func Supernet(ctx context.Context, rt *runtime.Runtime, o SupernetOptions) (*Sup
 
 // timed loads one graph of the supernet, fills its inputs and runs it.
 func timed(ctx context.Context, rt *runtime.Runtime, sub *subject, build func() (*onnx.ModelProto, error), runs int, rng *rand.Rand) (_ Timing, err error) {
-	m, err := build()
+	l, err := load(rt, sub, build, runtime.SessionOptions{}, rng)
 	if err != nil {
 		return Timing{}, err
 	}
-	model, err := onnx.Encode(m)
-	if err != nil {
-		return Timing{}, err
-	}
-	states := map[string]*runtime.State{}
-	defer func() {
-		for _, s := range states {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	for _, in := range m.GetGraph().GetInput() {
-		if name := in.GetName(); name == supernet.Params || name == supernet.Momentum {
-			s, err := rt.NewState(sub.index.Total())
-			if err != nil {
-				return Timing{}, err
-			}
-			states[name] = s
-		}
-	}
-	if err := states[supernet.Params].Write(sub.index.Initialize(rng)); err != nil {
-		return Timing{}, err
-	}
-	step, err := rt.NewStep(model, runtime.StepOptions{States: states})
-	if err != nil {
-		return Timing{}, err
-	}
-	defer func() { err = errors.Join(step.Close(), err) }()
-	if err := fill(step, m, sub, rng); err != nil {
-		return Timing{}, err
-	}
+	defer func() { err = errors.Join(err, l.close()) }()
 	var times []float64
-	for i := range runs + 2 {
+	for i := range runs + untimed {
 		began := time.Now()
-		if err := step.Run(ctx); err != nil {
+		if err := l.step.Run(ctx); err != nil {
 			return Timing{}, err
 		}
-		if i >= 2 {
+		if i >= untimed {
 			times = append(times, float64(time.Since(began).Microseconds())/1000)
 		}
 	}
 	slices.Sort(times)
 	return Timing{Best: times[0], Median: times[len(times)/2]}, nil
+}
+
+// untimed is the number of runs before those that count.
+const untimed = 2
+
+// loaded is a graph of a supernet, ready to run.
+type loaded struct {
+	step   *runtime.Step
+	states map[string]*runtime.State
+}
+
+func (l *loaded) close() error {
+	var err error
+	if l.step != nil {
+		err = l.step.Close()
+	}
+	for _, s := range l.states {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// load builds and loads a graph and gives random values to its weights and inputs.
+func load(rt *runtime.Runtime, sub *subject, build func() (*onnx.ModelProto, error), options runtime.SessionOptions, rng *rand.Rand) (_ *loaded, err error) {
+	m, err := build()
+	if err != nil {
+		return nil, err
+	}
+	model, err := onnx.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{states: map[string]*runtime.State{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	for _, in := range m.GetGraph().GetInput() {
+		if name := in.GetName(); name == supernet.Params || name == supernet.Momentum {
+			if l.states[name], err = rt.NewState(sub.index.Total()); err != nil {
+				delete(l.states, name)
+				return nil, err
+			}
+		}
+	}
+	if err := l.states[supernet.Params].Write(sub.index.Initialize(rng)); err != nil {
+		return nil, err
+	}
+	if l.step, err = rt.NewStep(model, runtime.StepOptions{SessionOptions: options, States: l.states}); err != nil {
+		return nil, err
+	}
+	return l, fill(l.step, m, sub, rng)
 }
 
 // fill gives random values to the inputs that are no states.
