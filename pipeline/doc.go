@@ -73,7 +73,7 @@
 //	  kind: train
 //	  retries: 2                             # after errors that may pass (see Retryable), from the checkpoint, with growing pauses
 //	  timeout: 6h
-//	  resources: {cores: 1, memory: 2GB}     # the kind's, unless given; without either the stage takes the whole machine
+//	  resources: {cores: 1, memory: 2GB}     # the kind's, unless given; without either [Runner.StageCores], or the whole machine
 //
 // Stages whose inputs are there start in the order of the plan and run side by side as long as they fit into the run's cores
 // and memory. After a failure the running ones may end and no other starts, or with [Runner.KeepGoing] all that do not depend on

@@ -25,6 +25,8 @@ type Runner struct {
 	KeepGoing bool
 	// Resources are what the stages that run side by side may take together. 0 cores, or bytes, mean the machine's.
 	Resources Resources
+	// StageCores is how many cores a stage takes for which neither its kind nor the document says it; 0 means all of them.
+	StageCores int
 	// Backoff is how long to wait before a stage is tried again, doubled each time up to a minute; 0 means a second.
 	Backoff time.Duration
 }

@@ -79,6 +79,9 @@ func (s *scheduler) takes(ps *PlannedStage) Resources {
 	if ps.Action == ActionReuse {
 		need = Resources{Cores: 1}
 	}
+	if need.Cores <= 0 {
+		need.Cores = s.x.runner.StageCores
+	}
 	if need.Cores <= 0 || need.Cores > s.all.Cores {
 		need.Cores = s.all.Cores
 	}

@@ -71,6 +71,26 @@ func TestStagesThatFitTogetherRunSideBySide(t *testing.T) {
 	}
 }
 
+// A stage that does not say what it takes is taken for what stages compute with.
+func TestStagesTakeWhatTheyComputeWith(t *testing.T) {
+	for cores, want := range map[int]int{0: 1, 1: 4, 2: 2, 9: 1} {
+		most := 0
+		for pause := 20 * time.Millisecond; most < want && pause < 2*time.Second; pause *= 4 { // a busy machine starts them slowly
+			b, c := newBench(t), &crowd{running: map[string]bool{}}
+			r := b.runner(c)
+			r.StageCores = cores
+			doc := fmt.Sprintf("stages:\n  d:\n    kind: numbers\n    foreach: [1, 2, 3, 4, 5, 6]\n    settings: {count: 2, pause: %v, scale: '${item}'}\n", pause)
+			if _, err := r.Run(t.Context(), b.plan(doc, pipeline.PlanOptions{})); err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, c.most)
+		}
+		if most != want {
+			t.Errorf("of stages on %d cores %d ran side by side on four, want %d", cores, most, want)
+		}
+	}
+}
+
 const branches = `
 name: branches
 stages:

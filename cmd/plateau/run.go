@@ -86,7 +86,7 @@ With --tensorboard, "tensorboard --logdir runs" shows the curves of each stage w
 	f.add(cmd)
 	f.addChoice(cmd)
 	cmd.Flags().BoolVarP(&f.keepGoing, "keep-going", "k", false, "after a failure run what does not depend on it")
-	cmd.Flags().IntVar(&f.cores, "cores", 0, "cores that stages side by side may take together; 0 for all")
+	cmd.Flags().IntVar(&f.cores, "cores", 0, "cores that stages side by side may take together, each --threads of them unless it says otherwise; 0 for all")
 	cmd.Flags().StringVar(&f.memory, "memory", "", "memory that stages side by side may take together, such as 8GB (default all)")
 	cmd.Flags().StringVar(&f.dir, "run-dir", "", "folder for the outputs (default runs/NAME)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one JSON object on stdout")
@@ -138,6 +138,7 @@ func (a *app) runDocument(ctx context.Context, document string, f runFlags) (*pi
 	}
 	r := &pipeline.Runner{
 		Store: st, Dir: dir, Events: events, LogLevel: a.settings.LogLevel, Version: versionText(), KeepGoing: f.keepGoing, Resources: budget,
+		StageCores: a.settings.Threads, // what computes on so many threads leaves the other cores to others
 	}
 	result, err := r.Run(ctx, plan)
 	if result != nil {
