@@ -85,6 +85,15 @@ func TestGramAgrees(t *testing.T) {
 		}
 		g.Output(name, grads[0], "")
 	}
+	// Where the gradient by x^T is asked for too, it is half of that by x.
+	turned := graph.Transpose(x, 0, 2, 1)
+	grads, err := autodiff.Gradients([]*graph.Value{graph.ReduceSum(graph.MatMul(x, turned), false, 0)}, []*graph.Value{g.Fill(1, 4, 4)}, []*graph.Value{x, turned})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Output("by x", grads[0], "")
+	g.Output("by its transpose", graph.Transpose(graph.Mul(grads[1], g.Scalar(2)), 0, 2, 1), "")
 	results := graphtest.Run(t, g, map[string]runtime.Tensor{"x": graphtest.Float32(torchtest.Noise(2, 60), 3, 4, 5)})
+	graphtest.Close(t, "by its transpose", graphtest.Floats(t, results["by its transpose"]), graphtest.Floats(t, results["by x"]), 1e-5)
 	graphtest.Close(t, "gram", graphtest.Floats(t, results["gram"]), graphtest.Floats(t, results["plain"]), 1e-5)
 }

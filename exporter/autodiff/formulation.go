@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/plateau-nas/plateau/exporter/graph"
 )
 
 // The formulations that rules choose for speed. Each gives the same gradients as what is done without it, up to the order in
@@ -49,6 +51,7 @@ type Option func(*options) error
 type options struct {
 	without map[string]bool
 	late    *late // nil shows rules all values as they are
+	wrt     map[*graph.Value]bool
 }
 
 // Without switches formulations off, to compare results or to see what each is worth. The error of Gradients for a name

@@ -17,7 +17,10 @@ import (
 //
 // An operator without a rule between wrt and outputs is an error that names it.
 func Gradients(outputs, seeds, wrt []*graph.Value, opts ...Option) ([]*graph.Value, error) {
-	o := &options{without: map[string]bool{}}
+	o := &options{without: map[string]bool{}, wrt: map[*graph.Value]bool{}}
+	for _, v := range wrt {
+		o.wrt[v] = true
+	}
 	for _, set := range opts {
 		if err := set(o); err != nil {
 			return nil, fmt.Errorf("taking gradients: %w", err)

@@ -36,7 +36,8 @@ func gemmRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 func (o *options) matMulRule(n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	a, b, d := n.Inputs[0], n.Inputs[1], dy[0]
 	out := make([]*graph.Value, 2)
-	if isSwapped(b, a) && need[0] {
+	// The gradient of a a^T is (d + d^T) a, unless that by a^T is wanted apart.
+	if isSwapped(b, a) && need[0] && !o.wrt[b] {
 		if n := d.Node(); n != nil && n.Op == "Expand" && n.Inputs[0].Rank() == d.Rank() {
 			d = n.Inputs[0] // the product broadcasts it
 		}
