@@ -43,9 +43,9 @@ func DepthwiseByPlanes(x, w *Value, c ConvConfig) *Value {
 	meet := make([]float32, taps*pixels*positions)
 	c.Meet(side(x), side(w), side(y), func(tap, pixel, position int) { meet[(tap*pixels+pixel)*positions+position] = 1 })
 	matrices := MatMul(Reshape(w, w.shape[0], taps), g.Floats(meet, taps, pixels*positions))
-	planes := Reshape(Transpose(Reshape(x, n, channels, pixels), 1, 0, 2), channels, 1, n, pixels)
+	planes := Reshape(Transpose(x, 1, 0, 2, 3), channels, 1, n, pixels)
 	z := MatMul(planes, Reshape(matrices, channels, w.shape[0]/channels, pixels, positions))
-	return Reshape(Transpose(Reshape(z, w.shape[0], n, positions), 1, 0, 2), y.shape...)
+	return Transpose(Reshape(z, w.shape[0], n, y.shape[2], y.shape[3]), 1, 0, 2, 3)
 }
 
 // side returns the height and width of images [N, C, H, W] or of kernels, plane how many elements that are.
