@@ -73,17 +73,12 @@ func (s *Store) SaveHints() error {
 }
 
 func (s *Store) open() error {
-	line, err := os.ReadFile(s.path("format"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := s.create(); err != nil {
-			return err
-		}
-	case err != nil:
+	err := s.checkFormat()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.create()
+	}
+	if err != nil {
 		return err
-	case !bytes.Equal(line, []byte(formatLine)):
-		return fmt.Errorf("its format is %q and this version of plateau reads %q; name another folder with --store or PLATEAU_STORE",
-			bytes.TrimSpace(line), formatLine[:len(formatLine)-1])
 	}
 	for _, d := range []string{"objects/sha256", "stages", "latest", "locks", "scratch", "corrupt", "runs", "tmp"} {
 		if err := os.MkdirAll(s.path(d), 0o777); err != nil {
@@ -98,6 +93,19 @@ func (s *Store) open() error {
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
 	s.removeOldTemporaries()
+	return nil
+}
+
+// checkFormat fails with [fs.ErrNotExist] where there is no store yet, and with an explanation where there is one of another format.
+func (s *Store) checkFormat() error {
+	line, err := os.ReadFile(s.path("format"))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(line, []byte(formatLine)) {
+		return fmt.Errorf("its format is %q and this version of plateau reads %q; name another folder with --store or PLATEAU_STORE",
+			bytes.TrimSpace(line), formatLine[:len(formatLine)-1])
+	}
 	return nil
 }
 
@@ -122,8 +130,15 @@ func (s *Store) create() error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != "tmp" { // another process may be creating the same store at this moment
+		if e.Name() == "tmp" { // another process may be creating the same store at this moment
+			continue
+		}
+		// Another process may have finished creating it since the format was looked for. It writes the format first of all that
+		// stays, so whatever else of a store is seen here, the format is there by now.
+		if err := s.checkFormat(); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the folder holds other files (%s) and is no store; name an empty or new folder with --store or PLATEAU_STORE", e.Name())
+		} else {
+			return err
 		}
 	}
 	if err := os.MkdirAll(s.path("tmp"), 0o777); err != nil {

@@ -317,6 +317,22 @@ func TestScratchKeepsTheCheckpointAndClearsTheOutputs(t *testing.T) {
 	}
 }
 
+// Whoever comes while another makes the store finds either nothing or a store, at whatever moment it looks.
+func TestAStoreMadeByManyAtOnceOpensForAll(t *testing.T) {
+	for i := range 100 {
+		dir := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if _, err := store.Open(dir); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 // Many writers of overlapping objects and records leave a store in which everything is right.
 func TestWritersSideBySideLeaveAStoreThatIsRight(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
