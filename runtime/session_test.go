@@ -230,7 +230,7 @@ func TestCancelledSessionReturnsSoon(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("returned after %v", took)
 	}
 }

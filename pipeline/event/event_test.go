@@ -264,7 +264,7 @@ x train        1.0s    stopped
 func waitForScreen(t *testing.T, s *screen, want string) {
 	t.Helper()
 	var got string
-	for range 300 {
+	for range 3000 {
 		if got = s.String(); got == want {
 			return
 		}

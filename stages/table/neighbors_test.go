@@ -101,7 +101,8 @@ func TestAggregateLeavesOutWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The best of several is taken, since tests run beside others; the bounds are several times what it takes.
+// The bounds are many times what it takes, so that only another order of growth breaks them; BenchmarkAggregate and
+// BenchmarkEvaluate tell how long it takes.
 func TestQueriesAreQuick(t *testing.T) {
 	tab := synthetic(t)
 	values := column(t, tab, "cifar100_valid")
@@ -123,10 +124,10 @@ func TestQueriesAreQuick(t *testing.T) {
 		}
 		query = min(query, time.Since(start)/time.Duration(len(all)))
 	}
-	if mean > 50*time.Millisecond {
+	if mean > 500*time.Millisecond {
 		t.Errorf("the neighborhood mean of all architectures takes %v", mean)
 	}
-	if query > 5*time.Microsecond {
+	if query > 50*time.Microsecond {
 		t.Errorf("a query takes %v", query)
 	}
 }

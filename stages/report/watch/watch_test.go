@@ -175,7 +175,7 @@ func TestOnlyThisMachineIsServed(t *testing.T) {
 // events reads server-sent parts.
 func events(t *testing.T, url string) func() (id, html string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
