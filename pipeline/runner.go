@@ -117,7 +117,7 @@ func (x *execution) run(ctx context.Context) error {
 	switch {
 	case err == nil:
 		x.result.Status = StatusDone
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && !x.anyFailed():
+	case endedBy(ctx, err) && !x.anyFailed():
 		x.result.Status = StatusInterrupted
 	default:
 		x.result.Status = StatusFailed
@@ -133,6 +133,11 @@ func (x *execution) run(ctx context.Context) error {
 		return werr
 	}
 	return err
+}
+
+// endedBy says whether an error is there because the context has ended: it is the context's, or the cause that was given for it.
+func endedBy(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
 // anyFailed says whether a stage failed, and was not just interrupted.

@@ -35,7 +35,7 @@ func (x *execution) stage(ctx context.Context, ps *PlannedStage, res *StageResul
 	res.Seconds = time.Since(started).Seconds()
 	if err != nil {
 		res.Status = StatusFailed
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if endedBy(ctx, err) {
 			res.Status = StatusInterrupted
 		}
 		err = x.stageError(ps, err)

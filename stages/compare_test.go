@@ -13,11 +13,12 @@ import (
 // smallComparison is the shipped document at a size that shows that its stages fit together, and nothing else.
 const smallComparison = `
 extends: darts-or-na-darts
-variables: {seeds: [1, 2]}
+variables: {seeds: [1, 2], baseline_seeds: [1]}
 stages:
   data: {settings: {source: shapes, valid_fraction: 0.5, size: 16, train_images: 64, test_images: 10}}
   supernet: {settings: {channels: 2, training: {batch: 16}, score_batch: 16}}
-  coupled: {matrix: {method: {darts: {epochs: 1, finalists: 2}, gdas: {epochs: 1, finalists: 2}, a2m: {epochs: 1, finalists: 2}}}}
+  coupled: {matrix: {method: {darts: {epochs: 1, finalists: 2}}}}
+  baselines: {matrix: {method: {gdas: {epochs: 1, finalists: 2}, a2m: {epochs: 1, finalists: 2}}}}
   weights: {settings: {epochs: 1, warm_up: 0}}
   search:
     matrix:

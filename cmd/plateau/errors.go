@@ -26,8 +26,15 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// errInterrupted is the cause of a context that a signal has cancelled.
-var errInterrupted = errors.New("interrupted")
+// interruption is the cause of a context that a signal has cancelled. Whoever returns the cause in place of the context's error
+// has been cancelled as well.
+type interruption struct{}
+
+// Error implements error.
+func (interruption) Error() string { return "interrupted" }
+
+// Is tells errors.Is that this is a cancellation.
+func (interruption) Is(target error) bool { return target == context.Canceled }
 
 // report tells people what went wrong and returns the exit code.
 func (a *app) report(ctx context.Context, err error) int {
@@ -55,7 +62,7 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(context.Cause(ctx), errInterrupted) && errors.Is(err, context.Canceled):
+	case context.Cause(ctx) == interruption{} && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &diagnostics), errors.As(err, &selection):
 		return exitUsage

@@ -80,7 +80,7 @@ func newWalk(t *testing.T) *walk {
 		t.Fatal(err)
 	}
 	calm := filepath.Join(w.dir, "calm")
-	start(t, w.doc, calm, filepath.Join(w.dir, "calm-store"), "", 0)
+	start(t, w.doc, calm, filepath.Join(w.dir, "calm-store"), os.Kill, "", 0)
 	for _, e := range events(t, calm) {
 		if e.Type == event.StageFinished {
 			w.stages = append(w.stages, e.Stage)
@@ -201,7 +201,7 @@ func (w *walk) command(dir, store string) (*exec.Cmd, *bytes.Buffer) {
 // finish lets the run end, and compares it with the undisturbed one.
 func (w *walk) finish(dir, store string) {
 	w.t.Helper()
-	start(w.t, w.doc, dir, store, "", 0)
+	start(w.t, w.doc, dir, store, os.Kill, "", 0)
 	for name, got := range w.outputs(dir) {
 		if !bytes.Equal(got, w.want[name]) {
 			w.t.Errorf("%s of the killed run differs from that of the undisturbed one", name)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 )
@@ -43,7 +44,7 @@ stages:
   train:
     kind: train
     inputs: {architecture: neighborhood}
-    settings: {channels: 2, cells: 1, epochs: 30, learning_rate: 0.05, training: {batch: 10}, augment: {crop: 1}}
+    settings: {channels: 2, cells: 1, epochs: 60, learning_rate: 0.05, training: {batch: 10}, augment: {crop: 1}}
   export:
     kind: export
     inputs: {architecture: neighborhood}
@@ -63,13 +64,15 @@ func TestKilledRunEndsWithTheSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	calm := filepath.Join(dir, "calm")
-	start(t, doc, calm, filepath.Join(dir, "calm-store"), "", 0)
+	start(t, doc, calm, filepath.Join(dir, "calm-store"), os.Kill, "", 0)
 
 	killed, store := filepath.Join(dir, "killed"), filepath.Join(dir, "killed-store")
-	start(t, doc, killed, store, "search", 2)
-	start(t, doc, killed, store, "search", 7)
-	start(t, doc, killed, store, "train", 5)
-	start(t, doc, killed, store, "", 0)
+	start(t, doc, killed, store, os.Kill, "search", 2)
+	start(t, doc, killed, store, os.Interrupt, "search", 4)
+	start(t, doc, killed, store, os.Kill, "search", 7)
+	start(t, doc, killed, store, os.Kill, "train", 5)
+	start(t, doc, killed, store, os.Interrupt, "train", 10)
+	start(t, doc, killed, store, os.Kill, "", 0)
 
 	for _, name := range []string{
 		"data/dataset.safetensors", "supernet/train_step.onnx", "search/architecture.json", "search/history.csv", "search/weights.safetensors",
@@ -93,13 +96,13 @@ func TestKilledRunEndsWithTheSameBytes(t *testing.T) {
 			starts[e.Stage]++
 		}
 	}
-	if starts["data"] != 1 || starts["search"] != 3 || starts["train"] != 2 {
-		t.Errorf("stages began %v; data should have run once, search three times, train twice", starts)
+	if starts["data"] != 1 || starts["search"] != 4 || starts["train"] != 3 {
+		t.Errorf("stages began %v; data should have run once, search four times, train three times", starts)
 	}
 }
 
-// start runs the document; when a stage is given, the process is killed once that stage has finished so many epochs.
-func start(t *testing.T, doc, dir, store, stage string, epochs int) {
+// start runs the document; when a stage is given, the process gets the signal once that stage has finished so many epochs.
+func start(t *testing.T, doc, dir, store string, signal os.Signal, stage string, epochs int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "run", doc, "--run-dir", dir, "--store", store, "--threads", "1")
 	cmd.Env = append(os.Environ(), asPlateau+"=1")
@@ -124,13 +127,35 @@ func start(t *testing.T, doc, dir, store, stage string, epochs int) {
 		}
 		for _, e := range events(t, dir) {
 			if stage != "" && e.Type == event.StageProgress && e.Stage == stage && e.Progress.Unit == "epoch" && e.Progress.Done >= epochs {
-				if err := cmd.Process.Kill(); err != nil {
+				if err := cmd.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
 				<-done
+				if signal == os.Interrupt {
+					saysInterrupted(t, cmd, dir, out.String())
+				}
 				return
 			}
 		}
+	}
+}
+
+// saysInterrupted fails the test unless a run that was interrupted says so, and nothing of an error.
+func saysInterrupted(t *testing.T, cmd *exec.Cmd, dir, said string) {
+	t.Helper()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d after an interrupt", code)
+	}
+	if !strings.Contains(said, "interrupted; the same command continues where this one stopped") || strings.Contains(said, "error") {
+		t.Errorf("after an interrupt it says:\n%s", said)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run struct{ Status pipeline.Status }
+	if err := json.Unmarshal(data, &run); err != nil || run.Status != pipeline.StatusInterrupted {
+		t.Errorf("the run is %q: %v", run.Status, err)
 	}
 }
 

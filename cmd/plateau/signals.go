@@ -23,7 +23,7 @@ func (a *app) withSignals(parent context.Context) (context.Context, func()) {
 			return
 		}
 		a.say("interrupted: stopping at the next checkpoint; interrupt again to stop at once")
-		cancel(errInterrupted)
+		cancel(interruption{})
 		select {
 		case <-signals:
 			a.mu.Lock()

@@ -20,9 +20,12 @@ func Derive(seed uint64, labels ...string) uint64 {
 }
 
 // New returns a generator for the stream that the labels name.
-func New(seed uint64, labels ...string) *rand.Rand {
+func New(seed uint64, labels ...string) *rand.Rand { return rand.New(Source(seed, labels...)) }
+
+// Source returns what New's generator draws from, for those who save its state: in a checkpoint between two steps of an epoch.
+func Source(seed uint64, labels ...string) *rand.PCG {
 	hi, lo := derive(seed, labels)
-	return rand.New(rand.NewPCG(hi, lo))
+	return rand.NewPCG(hi, lo)
 }
 
 // At returns a generator for item i of the stream with the given derived seed: cheap enough to call once

@@ -138,15 +138,20 @@ func (l *Loader) Batches() int { return l.batches }
 // When ctx ends, the iteration yields its error and stops. However the iteration ends, no goroutine is left behind
 // when it has. A loader prepares one epoch at a time: iterating over a second one meanwhile yields an error.
 func (l *Loader) Epoch(ctx context.Context, epoch int) iter.Seq2[*Batch, error] {
+	return l.EpochFrom(ctx, epoch, 0)
+}
+
+// EpochFrom is Epoch without the first batches, which are not prepared. There may be no others.
+func (l *Loader) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		if !l.busy.CompareAndSwap(false, true) {
 			yield(nil, fmt.Errorf("load batches of epoch %d: the loader is still in use for another epoch; use one loader for each", epoch))
 			return
 		}
 		defer l.busy.Store(false)
-		run := l.start(epoch)
+		run := l.start(epoch, from)
 		defer run.stop()
-		for b := range l.batches {
+		for b := from; b < l.batches; b++ {
 			s := &l.slots[b%len(l.slots)]
 			select {
 			case <-s.ready:
@@ -179,7 +184,8 @@ func (r *running) stop() {
 	r.done.Wait()
 }
 
-func (l *Loader) start(epoch int) *running {
+// start has the workers prepare the batches from the given one on.
+func (l *Loader) start(epoch, from int) *running {
 	label := strconv.Itoa(epoch)
 	for i := range l.order {
 		l.order[i] = i
@@ -196,7 +202,7 @@ func (l *Loader) start(epoch int) *running {
 		default:
 		}
 	}
-	for b := range min(len(l.slots), l.batches) {
+	for b := from; b < min(from+len(l.slots), l.batches); b++ {
 		r.todo <- b
 	}
 	augmentation := seed.Derive(l.options.Seed, "augment", label)

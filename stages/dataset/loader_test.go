@@ -66,6 +66,23 @@ func TestEpochIsTheSameForAnyWorkers(t *testing.T) {
 		if !slices.Equal(x, mx) || !slices.Equal(y, my) || !slices.Equal(sizes, msizes) {
 			t.Fatal("another number of workers gave other batches")
 		}
+		from, skipped := rapid.IntRange(0, len(sizes)).Draw(t, "from"), 0
+		for _, n := range sizes[:from] {
+			skipped += n
+		}
+		x, y, sizes = x[skipped*im.Values():], y[skipped:], sizes[from:]
+		for b, err := range many.EpochFrom(context.Background(), epoch, from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(sizes) == 0 || b.Count != sizes[0] || !slices.Equal(b.X, x[:len(b.X)]) || !slices.Equal(b.Y, y[:b.Count]) {
+				t.Fatal("an epoch that is entered later has other batches")
+			}
+			x, y, sizes = x[len(b.X):], y[b.Count:], sizes[1:]
+		}
+		if len(sizes) > 0 {
+			t.Fatalf("an epoch that is entered later lacks %d batches", len(sizes))
+		}
 	})
 }
 

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
-	"github.com/plateau-nas/plateau/stages/checkpoint"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -23,32 +21,6 @@ import (
 // probes is the number of uniformly drawn architectures whose validation loss shows how far the shared weights are
 // while there is no current architecture.
 const probes = 8
-
-// state is what a checkpoint holds beside the vectors.
-type state struct {
-	Epoch   int    `json:"epoch"`   // finished epochs
-	Steps   int    `json:"steps"`   // steps of alpha
-	Passes  int    `json:"passes"`  // batches differentiated by the architecture
-	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
-}
-
-// mean gathers losses and hits.
-type mean struct {
-	loss, hits      float64
-	batches, images int
-}
-
-func (m *mean) add(loss, hits float64, images int) {
-	m.loss, m.hits, m.batches, m.images = m.loss+loss, m.hits+hits, m.batches+1, m.images+images
-}
-
-// values returns the mean loss and accuracy; not a number when there is nothing.
-func (m *mean) values() (loss, accuracy float64) {
-	if m.batches == 0 {
-		return math.NaN(), math.NaN()
-	}
-	return m.loss / float64(m.batches), m.hits / float64(m.images)
-}
 
 // train runs the epochs of a search. a is nil when there is no alpha.
 func (r *run) train(ctx context.Context, a *alpha) error {
@@ -79,7 +51,7 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	done, err := r.resume(t, a)
+	done, part, err := r.resume(t, a)
 	if err != nil {
 		return err
 	}
@@ -96,12 +68,13 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 		if r.collapsed(epoch) {
 			break
 		}
-		if err := r.epoch(ctx, epoch, t, a, training, validation, began, done); err != nil {
+		if err := r.epoch(ctx, epoch, part, t, a, training, validation, began, done); err != nil {
 			return err
 		}
-		if err := r.save(epoch+1, t, a); err != nil {
+		if err := r.save(epoch+1, nil, t, a); err != nil {
 			return err
 		}
+		part = nil
 	}
 	r.weightSteps = min(len(r.history), r.weightEpochs()) * training.Batches()
 	return nil
@@ -123,7 +96,9 @@ func (r *run) begin() error {
 	return r.weights.Write(flat)
 }
 
-func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
+// epoch makes the steps of an epoch, or those that are left of it after part. When ctx ends it finishes the step and leaves a
+// checkpoint behind it.
+func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
 	moveWeights := epoch < r.weightEpochs()
 	moveAlpha := a != nil && epoch >= r.Alpha.Start
 	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN(), Eigenvalue: math.NaN()}
@@ -143,65 +118,98 @@ func (r *run) epoch(ctx context.Context, epoch int, t *trainer, a *alpha, traini
 	if !moveWeights {
 		leader = validation
 	}
-	follow, stop := endless(ctx, validation, epoch)
+	w, err := r.enter(epoch, part, leader)
+	if err != nil {
+		return err
+	}
+	step := context.WithoutCancel(ctx)
+	follow, stop := endless(step, validation, epoch, w.Followed)
 	defer stop()
-	rng := seed.New(r.job.Seed, "epoch", strconv.Itoa(epoch))
-	var train, valid mean
-	i, shown, started := 0, time.Time{}, time.Now()
-	for b, err := range leader.Epoch(ctx, epoch) {
+	before, shown, started, saved := w.Steps, time.Time{}, time.Now(), time.Now()
+	for b, err := range leader.EpochFrom(step, epoch, w.Steps) {
 		if err != nil {
 			return err
 		}
+		at := epoch*training.Batches() + w.Steps
 		if moveAlpha {
 			vb := b
 			if leader != validation {
 				if vb, err = follow(); err != nil {
 					return err
 				}
+				w.Followed++
 			}
-			step := batches{valid: vb}
+			look := batches{valid: vb}
 			if moveWeights {
-				step.train, step.rate = b, t.schedule(epoch*training.Batches()+i)
+				look.train, look.rate = b, t.schedule(at)
 			}
-			_, loss, hits, err := a.move(ctx, step, rng)
+			_, loss, hits, err := a.move(step, look, w.rng)
 			if err != nil {
 				return err
 			}
-			valid.add(loss, hits, vb.Count)
+			w.Valid.add(loss, hits, vb.Count)
 		}
 		if moveWeights {
 			var center space.Probabilities
 			if a != nil {
-				center = a.center(rng)
+				center = a.center(w.rng)
 			}
-			loss, hits, err := t.train(ctx, b, epoch, epoch*training.Batches()+i, center, rng)
+			loss, hits, err := t.train(step, b, epoch, at, center, w.rng)
 			if err != nil {
 				return err
 			}
-			train.add(loss, hits, b.Count)
+			w.Train.add(loss, hits, b.Count)
 		}
-		i++
+		w.Steps++
 		if time.Since(shown) > 200*time.Millisecond {
 			shown = time.Now()
-			r.progress(epoch, row.Phase, float64(i)/time.Since(started).Seconds(), remaining(began, float64(epoch-first)+float64(i)/float64(leader.Batches()), r.Epochs-first), &train, &valid, nil, nil)
+			r.progress(epoch, row.Phase, float64(w.Steps-before)/time.Since(started).Seconds(),
+				remaining(began, float64(epoch-first)+float64(w.Steps)/float64(leader.Batches()), r.Epochs-first), &w.Train, &w.Valid, nil, nil)
+		}
+		if ctx.Err() != nil || time.Since(saved) > keepEvery {
+			saved = time.Now()
+			if err := w.save(t, a); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
-	rate := float64(i) / time.Since(started).Seconds()
-	row.TrainLoss, row.TrainAccuracy = train.values()
-	row.ValidLoss, row.ValidAccuracy = valid.values()
-	if a != nil {
-		if err := r.trace(ctx, a, &row, moveAlpha); err != nil {
-			return err
+	rate := float64(w.Steps-before) / time.Since(started).Seconds()
+	if err := r.measure(ctx, w, &row, a, moveAlpha); err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(err, w.save(t, a))
 		}
-	}
-	if valid.batches == 0 {
-		if err := r.probe(ctx, &row); err != nil {
-			return err
-		}
-		valid = mean{loss: row.ValidLoss, hits: row.ValidAccuracy, batches: 1, images: 1}
+		return err
 	}
 	r.history = append(r.history, row)
-	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &train, &valid, a, &row)
+	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &w.Train, &w.Valid, a, &row)
+	return nil
+}
+
+// measure fills in what an epoch came to.
+func (r *run) measure(ctx context.Context, w *within, row *result.SearchEpoch, a *alpha, moved bool) (err error) {
+	row.TrainLoss, row.TrainAccuracy = w.Train.values()
+	row.ValidLoss, row.ValidAccuracy = w.Valid.values()
+	if a != nil {
+		passes := a.passes
+		defer func() {
+			if err != nil {
+				a.passes = passes // it will be done again
+			}
+		}()
+		if err := r.trace(ctx, a, row, moved); err != nil {
+			return err
+		}
+	}
+	if w.Valid.Batches > 0 {
+		return nil
+	}
+	if err := r.probe(ctx, row); err != nil {
+		return err
+	}
+	w.Valid = mean{Loss: row.ValidLoss, Hits: row.ValidAccuracy, Batches: 1, Images: 1}
 	return nil
 }
 
@@ -226,16 +234,18 @@ func (r *run) probe(ctx context.Context, row *result.SearchEpoch) error {
 }
 
 // endless returns a function that gives the loader's batches epoch after epoch, starting with a number that is
-// different for each epoch of the search.
-func endless(ctx context.Context, l *dataset.Loader, epoch int) (next func() (*dataset.Batch, error), stop func()) {
+// different for each epoch of the search, and after so many batches.
+func endless(ctx context.Context, l *dataset.Loader, epoch, after int) (next func() (*dataset.Batch, error), stop func()) {
 	pull, stopPull := iter.Pull2(func(yield func(*dataset.Batch, error) bool) {
 		// An epoch of the search may use several of the loader; they are numbered apart.
-		for k := 0; ; k++ {
-			for b, err := range l.Epoch(ctx, epoch+k*1_000_003) {
+		from := after % l.Batches()
+		for k := after / l.Batches(); ; k++ {
+			for b, err := range l.EpochFrom(ctx, epoch+k*1_000_003, from) {
 				if !yield(b, err) || err != nil {
 					return
 				}
 			}
+			from = 0
 		}
 	})
 	return func() (*dataset.Batch, error) {
@@ -261,7 +271,7 @@ func (r *run) progress(done int, phase string, rate, left float64, train, valid 
 		name string
 		m    *mean
 	}{{"train", train}, {"valid", valid}} {
-		if part.m.batches == 0 {
+		if part.m.Batches == 0 {
 			continue
 		}
 		loss, accuracy := part.m.values()
@@ -279,79 +289,4 @@ func (r *run) progress(done int, phase string, rate, left float64, train, valid 
 		p.Tables = r.probabilityTable(a)
 	}
 	r.job.Progress(p)
-}
-
-const (
-	checkpointFile = "checkpoint.safetensors"
-	historyFile    = "history.csv"
-	scoresFile     = "scores.safetensors"
-)
-
-// vectors are the states that a checkpoint holds.
-func (r *run) vectors(t *trainer, a *alpha) map[string]stateVector {
-	out := map[string]stateVector{"params": r.weights, "momentum": t.momentum}
-	if a != nil {
-		out[alphaName], out[firstName], out[secondName] = a.values, a.moments[0], a.moments[1]
-	}
-	return out
-}
-
-type stateVector interface {
-	Len() int
-	Read([]float32)
-	Write([]float32) error
-}
-
-// save leaves a checkpoint behind the epoch.
-func (r *run) save(epoch int, t *trainer, a *alpha) error {
-	// The history goes first: a checkpoint never knows of more epochs than the history.
-	if err := result.WriteSearchHistory(r.scratch(historyFile), r.history); err != nil {
-		return err
-	}
-	st := state{Epoch: epoch, History: checkpoint.Fingerprint(r.history)}
-	if a != nil {
-		st.Steps, st.Passes = a.steps, a.passes
-	}
-	vectors := map[string][]float32{}
-	for name, s := range r.vectors(t, a) {
-		v := make([]float32, s.Len())
-		s.Read(v)
-		vectors[name] = v
-	}
-	return checkpoint.Save(r.scratch(checkpointFile), st, vectors)
-}
-
-// resume continues from the checkpoint, if there is one, and returns the number of finished epochs.
-func (r *run) resume(t *trainer, a *alpha) (int, error) {
-	var st state
-	vectors := map[string][]float32{}
-	for name, s := range r.vectors(t, a) {
-		vectors[name] = make([]float32, s.Len())
-	}
-	found, err := checkpoint.Load(r.scratch(checkpointFile), &st, vectors)
-	var rows []result.SearchEpoch
-	if err == nil && found {
-		rows, err = result.ReadSearchHistory(r.scratch(historyFile))
-		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.Epochs || checkpoint.Fingerprint(rows[:st.Epoch]) != st.History) {
-			err = errors.New("the history beside the checkpoint does not fit it")
-		}
-	}
-	if err != nil {
-		r.job.Warn("%v; the search starts over", err)
-		return 0, nil
-	}
-	if !found {
-		return 0, nil
-	}
-	for name, s := range r.vectors(t, a) {
-		if err := s.Write(vectors[name]); err != nil {
-			return 0, err
-		}
-	}
-	if a != nil {
-		a.steps, a.passes = st.Steps, st.Passes
-	}
-	r.history = rows[:st.Epoch]
-	r.job.Info("continuing after epoch %d of %d", st.Epoch, r.Epochs)
-	return st.Epoch, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
@@ -97,11 +99,11 @@ func TestInterruptedSearches(t *testing.T) {
 			again.Scratch = copyOf(t, k.inEpoch)
 			if c.further != nil {
 				res := interrupted(t, again, inScoring)
-				logged(t, res, "info", "continuing after epoch 1 of ")
+				logged(t, res, "info", "continuing in epoch 2 of ")
 				k.inScoring = copyOf(t, res.Scratch)
 			}
 			last := again.Must(t)
-			logged(t, last, "info", "continuing after epoch ")
+			logged(t, last, "info", "continuing ")
 			if said := last.Logged("warn"); strings.Contains(said, "over") {
 				t.Error(said)
 			}
@@ -111,6 +113,58 @@ func TestInterruptedSearches(t *testing.T) {
 			}
 			if c.further != nil {
 				c.further(t, k)
+			}
+		})
+	}
+}
+
+// An interrupt finishes the step and leaves a checkpoint behind it: a search that is interrupted in every step makes one step each
+// time, and ends like one that never was.
+func TestSearchInterruptedInEveryStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many searches")
+	}
+	images := stagetest.DefaultImages()
+	images.Valid = 24 // the loaders of training and validation images go apart
+	in := stagetest.Inputs(t, images)
+	for _, c := range []struct {
+		name, settings string
+		steps          int
+	}{
+		{"gradients", gradientSearch, 2 * 2},
+		{"phases", "{algorithm: darts, epochs: 3, finalists: 2, weights: {at: path, warm_up: 1, epochs: 2}, alpha: {relaxation: gumbel, start: 1, hessian: 1}, neighborhood: {samples: 1}}", 2 + 2 + 3},
+		{"second order", "{algorithm: darts, epochs: 2, finalists: 2, weights: {at: center}, alpha: {order: 2}, neighborhood: {radius: 0}}", 2 * 2},
+		{"dirichlet", "{algorithm: drnas, epochs: 2, finalists: 2, weights: {at: center}, alpha: {anchor: 0.001}, neighborhood: {samples: 1}}", 2 * 2},
+		{"paths", pathSearch, 2 * 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			run := search(t, in, c.settings)
+			want := run.Must(t)
+			run.Scratch = t.TempDir()
+			times := 0
+			for ; ; times++ {
+				ctx, cancel := context.WithCancel(context.Background())
+				run.Context, run.Watch = ctx, func(e event.Event) {
+					if e.Type == event.StageProgress && e.Progress.Phase != "score" && !e.Progress.Final {
+						cancel()
+					}
+				}
+				res := run.Do(t)
+				cancel()
+				if res.Err == nil {
+					stagetest.SameBytes(t, want, res)
+					if diff := cmp.Diff(want.Metrics, res.Metrics); diff != "" {
+						t.Errorf("metrics differ (-undisturbed +interrupted):\n%s", diff)
+					}
+					break
+				}
+				if !errors.Is(res.Err, context.Canceled) {
+					t.Fatal(res.Err)
+				}
+			}
+			if times != c.steps {
+				t.Errorf("interrupted %d times in %d steps", times, c.steps)
 			}
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/runtime"
-	"github.com/plateau-nas/plateau/stages/checkpoint"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/supernet"
@@ -215,124 +213,85 @@ func (r *run) dropPath(epoch int, rng *rand.Rand) {
 
 // train runs the epochs that are left.
 func (r *run) train(ctx context.Context) error {
-	first, err := r.resume()
+	first, part, err := r.resume()
 	if err != nil {
 		return err
 	}
 	schedule := r.schedule(r.loader.Batches())
 	began := time.Now()
 	for epoch := first; epoch < r.until; epoch++ {
-		if err := r.epoch(ctx, epoch, schedule, began, first); err != nil {
+		if err := r.epoch(ctx, epoch, part, schedule, began, first); err != nil {
 			return err
 		}
-		if err := r.save(epoch + 1); err != nil {
+		if err := r.save(epoch+1, nil); err != nil {
 			return err
 		}
+		part = nil
 	}
 	return nil
 }
 
-func (r *run) epoch(ctx context.Context, epoch int, schedule func(int) float64, began time.Time, first int) error {
-	var loss, hits float64
-	i, images, rate := 0, 0, 0.0
-	started, shown := time.Now(), time.Time{}
-	report := func(done int, part float64, final bool) {
-		through := float64(epoch-first) + part
+// epoch makes the steps of an epoch, or those that are left of it after part. When ctx ends it finishes the step and leaves a
+// checkpoint behind it.
+func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func(int) float64, began time.Time, first int) error {
+	source := seed.Source(r.job.Seed, "drop_path", strconv.Itoa(epoch))
+	p := partial{}
+	if part != nil {
+		p = *part
+		if err := source.UnmarshalBinary(p.Random); err != nil {
+			return fmt.Errorf("continuing within epoch %d: %w", epoch+1, err)
+		}
+	}
+	rng, before := rand.New(source), p.Steps
+	started, shown, saved := time.Now(), time.Time{}, time.Now()
+	report := func(done int, share float64, final bool) {
+		through := float64(epoch-first) + share
 		r.job.Progress(event.Progress{
 			Phase: "train", Done: done, Total: r.until, Unit: "epoch", Final: final,
-			Rate:      float64(i) / time.Since(started).Seconds(),
+			Rate:      float64(p.Steps-before) / time.Since(started).Seconds(),
 			Remaining: time.Since(began).Seconds() / through * (float64(r.until-first) - through),
-			Values:    []event.Value{{Name: "train_loss", Value: loss / float64(i)}, {Name: "train_accuracy", Value: hits / float64(images)}},
+			Values:    []event.Value{{Name: "train_loss", Value: p.Loss / float64(p.Steps)}, {Name: "train_accuracy", Value: p.Hits / float64(p.Images)}},
 		})
 	}
-	rng := seed.New(r.job.Seed, "drop_path", strconv.Itoa(epoch))
-	for b, err := range r.loader.Epoch(ctx, epoch) {
+	step := context.WithoutCancel(ctx)
+	for b, err := range r.loader.EpochFrom(step, epoch, p.Steps) {
 		if err != nil {
 			return err
 		}
 		copy(r.images, b.X)
 		copy(r.labels, b.Y)
-		rate = schedule(epoch*r.loader.Batches() + i)
+		rate := schedule(epoch*r.loader.Batches() + p.Steps)
 		r.rate[0] = float32(rate)
 		r.dropPath(epoch, rng)
-		if err := r.step.Run(ctx); err != nil {
+		if err := r.step.Run(step); err != nil {
 			return fmt.Errorf("training: %w", err)
 		}
 		l := float64(r.loss[0])
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			return &DivergedError{Loss: l, Epoch: epoch + 1, LearningRate: r.LearningRate}
 		}
-		loss, hits, images = loss+l, hits+float64(r.correct[0]), images+b.Count
-		i++
+		p.Loss, p.Hits, p.Images = p.Loss+l, p.Hits+float64(r.correct[0]), p.Images+b.Count
+		p.Steps++
 		if time.Since(shown) > 200*time.Millisecond {
 			shown = time.Now()
-			report(epoch, float64(i)/float64(r.loader.Batches()), false)
+			report(epoch, float64(p.Steps)/float64(r.loader.Batches()), false)
+		}
+		if ctx.Err() != nil || time.Since(saved) > keepEvery {
+			saved = time.Now()
+			if p.Random, err = source.MarshalBinary(); err != nil {
+				return fmt.Errorf("saving the generator: %w", err)
+			}
+			if err := r.save(epoch, &p); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("training: %w", context.Cause(ctx))
 		}
 	}
-	r.history = append(r.history, result.TrainEpoch{Epoch: epoch + 1, LR: rate, TrainLoss: loss / float64(i), TrainAccuracy: hits / float64(images)})
+	r.history = append(r.history, result.TrainEpoch{
+		Epoch: epoch + 1, LR: schedule(epoch*r.loader.Batches() + p.Steps - 1), TrainLoss: p.Loss / float64(p.Steps), TrainAccuracy: p.Hits / float64(p.Images),
+	})
 	report(epoch+1, 1, true)
 	return nil
-}
-
-const (
-	checkpointFile = "checkpoint.safetensors"
-	historyFile    = "history.csv"
-)
-
-type state struct {
-	Epoch   int    `json:"epoch"`   // finished epochs
-	History string `json:"history"` // fingerprint of the rows of these epochs, which lie in a file beside it
-}
-
-func (r *run) vectors() map[string][]float32 {
-	out := map[string][]float32{}
-	for name, s := range r.states {
-		v := make([]float32, s.Len())
-		s.Read(v)
-		out[name] = v
-	}
-	return out
-}
-
-func (r *run) save(epoch int) error {
-	if r.job.Scratch == "" {
-		return nil
-	}
-	// The history goes first: a checkpoint never knows of more epochs than the history.
-	if err := result.WriteTrainHistory(filepath.Join(r.job.Scratch, historyFile), r.history); err != nil {
-		return err
-	}
-	return checkpoint.Save(filepath.Join(r.job.Scratch, checkpointFile), state{epoch, checkpoint.Fingerprint(r.history)}, r.vectors())
-}
-
-// resume continues from the checkpoint, if there is one, and returns the number of finished epochs.
-func (r *run) resume() (int, error) {
-	if r.job.Scratch == "" {
-		return 0, nil
-	}
-	var st state
-	vectors := r.vectors()
-	found, err := checkpoint.Load(filepath.Join(r.job.Scratch, checkpointFile), &st, vectors)
-	var rows []result.TrainEpoch
-	if err == nil && found {
-		rows, err = result.ReadTrainHistory(filepath.Join(r.job.Scratch, historyFile))
-		if err == nil && (len(rows) < st.Epoch || st.Epoch > r.until || checkpoint.Fingerprint(rows[:st.Epoch]) != st.History) {
-			err = errors.New("the history beside the checkpoint does not fit it")
-		}
-	}
-	if err != nil {
-		r.job.Warn("%v; training starts over", err)
-		return 0, nil
-	}
-	if !found {
-		return 0, nil
-	}
-	for name, s := range r.states {
-		if err := s.Write(vectors[name]); err != nil {
-			return 0, err
-		}
-	}
-	r.history = rows[:st.Epoch]
-	r.job.Info("continuing after epoch %d of %d", st.Epoch, r.Epochs)
-	return st.Epoch, nil
 }

@@ -272,7 +272,7 @@ func TestInterruptedTrainingEndsWithTheSameBytes(t *testing.T) {
 	run.Scratch = interrupted(t, run, inSecondEpoch).Scratch
 	interrupted(t, run, func(p event.Progress) bool { return p.Done == 2 && !p.Final })
 	last := run.Must(t)
-	if said := last.Logged("info"); !strings.Contains(said, "continuing after epoch 2 of 3") {
+	if said := last.Logged("info"); !strings.Contains(said, "continuing in epoch 3 of 3, after 1 of ") {
 		t.Errorf("what was said: %s", said)
 	}
 	stagetest.SameBytes(t, want, last)
@@ -289,6 +289,46 @@ func TestInterruptedTrainingEndsWithTheSameBytes(t *testing.T) {
 	run.Scratch, run.Seed = "", run.Seed+1
 	if other := run.Must(t).Bytes(t); other["weights"] == want.Bytes(t)["weights"] {
 		t.Error("another seed gives the same weights")
+	}
+}
+
+// An interrupt finishes the step and leaves a checkpoint behind it: a training that is interrupted in every step makes one step each
+// time, and ends like one that never was.
+func TestTrainingInterruptedInEveryStep(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		run   stagetest.Run
+		steps int
+	}{
+		{"cell", training(t, inputs(t, stagetest.DefaultImages())), 3 * 4},
+		{"genotype", training(t, genotypeInputs(t), append(recipe[:3:3], "epochs: 2")...), 2 * 2}, // draws which edges are dropped
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			run, want := c.run, c.run.Must(t)
+			run.Scratch = t.TempDir()
+			times := 0
+			for ; ; times++ {
+				ctx, cancel := context.WithCancel(context.Background())
+				run.Context, run.Watch = ctx, func(e event.Event) {
+					if e.Type == event.StageProgress && !e.Progress.Final {
+						cancel()
+					}
+				}
+				res := run.Do(t)
+				cancel()
+				if res.Err == nil {
+					stagetest.SameBytes(t, want, res)
+					break
+				}
+				if !errors.Is(res.Err, context.Canceled) {
+					t.Fatal(res.Err)
+				}
+			}
+			if times != c.steps {
+				t.Errorf("interrupted %d times in %d steps", times, c.steps)
+			}
+		})
 	}
 }
 
