@@ -22,14 +22,14 @@ func manyStages(n int) string {
 	return doc.String()
 }
 
-// What the engine itself costs. The bounds are several times what was measured on two busy cores with a solid-state disk, so that
-// only a change of order fails; PLATEAU_TEST_OVERHEAD=1 holds a thousand stages to the bounds that are promised: 200 ms to
-// plan, 5 ms a stage to run, 1 s to reuse all.
+// What the engine itself costs. The bounds are far from what is measured on the busiest machine, so that only what has got out of
+// hand fails; PLATEAU_TEST_OVERHEAD=1 holds a thousand stages to the bounds that are promised: 200 ms to plan, 5 ms a stage to
+// run, 1 s to reuse all.
 func TestTheEngineCostsLittle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short")
 	}
-	n, slack := 200, time.Duration(10)
+	n, slack := 200, time.Duration(100)
 	if os.Getenv("PLATEAU_TEST_OVERHEAD") != "" {
 		n, slack = 1000, 1
 	}

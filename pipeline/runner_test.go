@@ -177,18 +177,19 @@ func TestAStageThatFailsStopsTheRunAndIsNamed(t *testing.T) {
 func TestAnInterruptedRunLeavesACheckpointAndContinues(t *testing.T) {
 	b := newBench(t)
 	const doc = "stages: {data: {kind: numbers, settings: {count: 6}}}"
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough") // what the stage returns, in place of the context's error
 	steps := 0
 	p := b.plan(doc, pipeline.PlanOptions{})
 	r := &pipeline.Runner{Store: b.store, Dir: b.dir, Events: event.Func(func(e event.Event) {
 		if e.Type == event.StageProgress {
 			if steps++; steps == 3 {
-				cancel()
+				cancel(enough)
 			}
 		}
 	})}
 	res, err := r.Run(ctx, p)
-	if !errors.Is(err, context.Canceled) || res.Status != pipeline.StatusInterrupted || res.Stages[0].Status != pipeline.StatusInterrupted {
+	if !errors.Is(err, enough) || res.Status != pipeline.StatusInterrupted || res.Stages[0].Status != pipeline.StatusInterrupted {
 		t.Fatalf("interrupted run: %+v, %v", res, err)
 	}
 	if got := b.read("run.json"); !strings.Contains(got, `"status": "interrupted"`) {

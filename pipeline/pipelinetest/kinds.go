@@ -97,8 +97,8 @@ func (s *NumbersSettings) Run(ctx context.Context, job *pipeline.Job) error {
 		case <-ctx.Done():
 		case <-time.After(s.Pause):
 		}
-		if err := ctx.Err(); err != nil { // both may have been ready
-			return err
+		if ctx.Err() != nil { // both may have been ready
+			return context.Cause(ctx)
 		}
 		v := s.Scale
 		switch s.Source {
