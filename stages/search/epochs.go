@@ -55,7 +55,7 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
+	var pace event.Pace
 	if a != nil && a.second != nil {
 		a.second.momentum = t.momentum
 	}
@@ -68,7 +68,7 @@ func (r *run) train(ctx context.Context, a *alpha) error {
 		if r.collapsed(epoch) {
 			break
 		}
-		if err := r.epoch(ctx, epoch, part, t, a, training, validation, began, done); err != nil {
+		if err := r.epoch(ctx, epoch, part, t, a, training, validation, &pace); err != nil {
 			return err
 		}
 		if err := r.save(epoch+1, nil, t, a); err != nil {
@@ -98,7 +98,7 @@ func (r *run) begin() error {
 
 // epoch makes the steps of an epoch, or those that are left of it after part. When ctx ends it finishes the step and leaves a
 // checkpoint behind it.
-func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a *alpha, training, validation *dataset.Loader, began time.Time, first int) error {
+func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a *alpha, training, validation *dataset.Loader, pace *event.Pace) error {
 	moveWeights := epoch < r.weightEpochs()
 	moveAlpha := a != nil && epoch >= r.Alpha.Start
 	row := result.SearchEpoch{Epoch: epoch + 1, Phase: "search", AlphaEntropy: math.NaN(), Eigenvalue: math.NaN()}
@@ -125,12 +125,14 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a
 	step := context.WithoutCancel(ctx)
 	follow, stop := endless(step, validation, epoch, w.Followed)
 	defer stop()
+	at := func() float64 { return float64(epoch) + float64(w.Steps)/float64(leader.Batches()) }
+	pace.Begin(at())
 	before, shown, started, saved := w.Steps, time.Time{}, time.Now(), time.Now()
 	for b, err := range leader.EpochFrom(step, epoch, w.Steps) {
 		if err != nil {
 			return err
 		}
-		at := epoch*training.Batches() + w.Steps
+		number := epoch*training.Batches() + w.Steps
 		if moveAlpha {
 			vb := b
 			if leader != validation {
@@ -141,7 +143,7 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a
 			}
 			look := batches{valid: vb}
 			if moveWeights {
-				look.train, look.rate = b, t.schedule(at)
+				look.train, look.rate = b, t.schedule(number)
 			}
 			_, loss, hits, err := a.move(step, look, w.rng)
 			if err != nil {
@@ -154,7 +156,7 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a
 			if a != nil {
 				center = a.center(w.rng)
 			}
-			loss, hits, err := t.train(step, b, epoch, at, center, w.rng)
+			loss, hits, err := t.train(step, b, epoch, number, center, w.rng)
 			if err != nil {
 				return err
 			}
@@ -163,8 +165,7 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a
 		w.Steps++
 		if time.Since(shown) > 200*time.Millisecond {
 			shown = time.Now()
-			r.progress(epoch, row.Phase, float64(w.Steps-before)/time.Since(started).Seconds(),
-				remaining(began, float64(epoch-first)+float64(w.Steps)/float64(leader.Batches()), r.Epochs-first), &w.Train, &w.Valid, nil, nil)
+			r.progress(epoch, row.Phase, float64(w.Steps-before)/time.Since(started).Seconds(), pace.Remaining(at(), float64(r.Epochs)), &w.Train, &w.Valid, nil, nil)
 		}
 		if ctx.Err() != nil || time.Since(saved) > keepEvery {
 			saved = time.Now()
@@ -184,7 +185,7 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, t *trainer, a
 		return err
 	}
 	r.history = append(r.history, row)
-	r.progress(epoch+1, row.Phase, rate, remaining(began, float64(epoch+1-first), r.Epochs-first), &w.Train, &w.Valid, a, &row)
+	r.progress(epoch+1, row.Phase, rate, pace.Remaining(float64(epoch+1), float64(r.Epochs)), &w.Train, &w.Valid, a, &row)
 	return nil
 }
 
@@ -255,13 +256,6 @@ func endless(ctx context.Context, l *dataset.Loader, epoch, after int) (next fun
 		}
 		return b, err
 	}, stopPull
-}
-
-func remaining(began time.Time, done float64, total int) float64 {
-	if done <= 0 {
-		return -1
-	}
-	return time.Since(began).Seconds() / done * (float64(total) - done)
 }
 
 // progress tells how far the search is. After an epoch, row says what it came to, and a, unless it is nil, what alpha stands at.

@@ -218,9 +218,9 @@ func (r *run) train(ctx context.Context) error {
 		return err
 	}
 	schedule := r.schedule(r.loader.Batches())
-	began := time.Now()
+	var pace event.Pace
 	for epoch := first; epoch < r.until; epoch++ {
-		if err := r.epoch(ctx, epoch, part, schedule, began, first); err != nil {
+		if err := r.epoch(ctx, epoch, part, schedule, &pace); err != nil {
 			return err
 		}
 		if err := r.save(epoch+1, nil); err != nil {
@@ -233,7 +233,7 @@ func (r *run) train(ctx context.Context) error {
 
 // epoch makes the steps of an epoch, or those that are left of it after part. When ctx ends it finishes the step and leaves a
 // checkpoint behind it.
-func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func(int) float64, began time.Time, first int) error {
+func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func(int) float64, pace *event.Pace) error {
 	source := seed.Source(r.job.Seed, "drop_path", strconv.Itoa(epoch))
 	p := partial{}
 	if part != nil {
@@ -244,12 +244,13 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func
 	}
 	rng, before := rand.New(source), p.Steps
 	started, shown, saved := time.Now(), time.Time{}, time.Now()
-	report := func(done int, share float64, final bool) {
-		through := float64(epoch-first) + share
+	at := func() float64 { return float64(epoch) + float64(p.Steps)/float64(r.loader.Batches()) }
+	pace.Begin(at())
+	report := func(done int, final bool) {
 		r.job.Progress(event.Progress{
 			Phase: "train", Done: done, Total: r.until, Unit: "epoch", Final: final,
 			Rate:      float64(p.Steps-before) / time.Since(started).Seconds(),
-			Remaining: time.Since(began).Seconds() / through * (float64(r.until-first) - through),
+			Remaining: pace.Remaining(at(), float64(r.until)),
 			Values:    []event.Value{{Name: "train_loss", Value: p.Loss / float64(p.Steps)}, {Name: "train_accuracy", Value: p.Hits / float64(p.Images)}},
 		})
 	}
@@ -274,7 +275,7 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func
 		p.Steps++
 		if time.Since(shown) > 200*time.Millisecond {
 			shown = time.Now()
-			report(epoch, float64(p.Steps)/float64(r.loader.Batches()), false)
+			report(epoch, false)
 		}
 		if ctx.Err() != nil || time.Since(saved) > keepEvery {
 			saved = time.Now()
@@ -292,6 +293,6 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func
 	r.history = append(r.history, result.TrainEpoch{
 		Epoch: epoch + 1, LR: schedule(epoch*r.loader.Batches() + p.Steps - 1), TrainLoss: p.Loss / float64(p.Steps), TrainAccuracy: p.Hits / float64(p.Images),
 	})
-	report(epoch+1, 1, true)
+	report(epoch+1, true)
 	return nil
 }
