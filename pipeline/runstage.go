@@ -271,8 +271,11 @@ func (x *execution) try(ctx context.Context, ps *PlannedStage, log *slog.Logger,
 		case err == nil:
 			return work, job, outputs, nil
 		case ctx.Err() == nil && limited.Err() != nil:
-			return nil, nil, nil, fmt.Errorf("it did not end within its timeout of %v (%v); raise timeout: in the document and run again: it continues from its checkpoint",
-				ps.Timeout, err)
+			why := ""
+			if !errors.Is(err, context.DeadlineExceeded) { // which says the same in other words
+				why = fmt.Sprintf(" (%v)", err)
+			}
+			return nil, nil, nil, fmt.Errorf("it did not end within its timeout of %v%s; raise timeout: in the document and run again: it continues from its checkpoint", ps.Timeout, why)
 		case ctx.Err() != nil || attempt > ps.Retries || !isRetryable(err):
 			return nil, nil, nil, err
 		}
