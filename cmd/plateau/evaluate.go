@@ -40,7 +40,7 @@ type evaluateFlags struct {
 	scale, center                   float64
 	mean, std                       []float64
 	size, limit, batch, latencyRuns int
-	json                            bool
+	json, ignoreEXIF                bool
 }
 
 func newEvaluateCommand(a *app) *cobra.Command {
@@ -91,6 +91,7 @@ data set. Whether scores are logits or probabilities is seen from the numbers, u
 	s.StringVar(&f.split, "split", "", "images of the data set: test, train or all (default test; all of a folder that is not divided)")
 	s.IntVar(&f.limit, "limit", 0, "largest number of images, drawn with equal classes; 0 for all")
 	s.IntVar(&f.size, "size", 0, "height and width that images are brought to; 0 for their own, and of a folder for the model's")
+	s.BoolVar(&f.ignoreEXIF, "ignore-exif", false, "take a folder's images as they are stored; otherwise they are turned as the EXIF orientation of their camera says")
 	s.Float64Var(&f.center, "center", 1, "of a folder's images, the share of the center square's side that is shown; 0.875 is usual for ImageNet")
 	s.Float64Var(&f.scale, "scale", 1, "the model's number for the brightest pixel, such as 255 or 1 (default as the model says)")
 	s.Float64SliceVar(&f.mean, "mean", nil, "what is subtracted after the scale, one number or one a channel")
@@ -154,7 +155,7 @@ func (a *app) evaluate(ctx context.Context, model string, f evaluateFlags, given
 	if size == 0 && source == dataset.SourceFolder {
 		size = about.Side(o.Layout)
 	}
-	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: size, Center: f.center, Limit: f.limit})
+	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: size, Center: f.center, IgnoreEXIF: f.ignoreEXIF, Limit: f.limit})
 	if err != nil {
 		return nil, err
 	}

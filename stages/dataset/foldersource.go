@@ -56,7 +56,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		if err != nil {
 			return err
 		}
-		if err := readPictures(ctx, s.Path, files, part.size, part.center, place); err != nil {
+		if err := readPictures(ctx, s.Path, files, framing{part.size, part.center, s.IgnoreEXIF}, place); err != nil {
 			return errors.Join(fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err), place.discard())
 		}
 		if *part.to, err = place.finish(); err != nil {

@@ -79,7 +79,7 @@ func decodePicture(content []byte) (image.Image, error) {
 
 // squarePicture returns a square in the center of a picture, of the given share of the short side, red, green and blue, as one
 // image.
-// What is transparent lets white through. The orientation that cameras note in EXIF data is not looked at.
+// What is transparent lets white through.
 func squarePicture(picture image.Image, share float64) *Images {
 	box := picture.Bounds()
 	side := max(int(math.Round(share*float64(min(box.Dx(), box.Dy())))), 1)
@@ -136,10 +136,16 @@ func (im *Images) enlarge(size int) *Images {
 // maxBadFiles is how many files an error names.
 const maxBadFiles = 10
 
-// readPictures reads the files, in their order, as images of size x size pixels that show the given share of the center square's
-// side. It looks at every file, and its error
-// names those that cannot be read.
-func readPictures(ctx context.Context, root string, files []imageFile, size int, center float64, to *pixels) error {
+// framing is what is taken of a picture.
+type framing struct {
+	size   int     // height and width of the image in pixels
+	center float64 // share of the center square's side that it shows
+	stored bool    // as its pixels are stored, whatever the camera says of its orientation
+}
+
+// readPictures reads the files, in their order, as images of f.size x f.size pixels. It looks at every file, and its error names
+// those that cannot be read.
+func readPictures(ctx context.Context, root string, files []imageFile, f framing, to *pixels) error {
 	errs := make([]error, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -150,7 +156,7 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int,
 			}
 			to.images.Labels[i] = int64(file.label)
 			var values []uint8
-			if values, errs[i] = readPicture(filepath.Join(root, file.name), size, center); errs[i] != nil {
+			if values, errs[i] = readPicture(filepath.Join(root, file.name), f); errs[i] != nil {
 				return nil
 			}
 			return to.put(i, values)
@@ -171,7 +177,7 @@ func readPictures(ctx context.Context, root string, files []imageFile, size int,
 	return errors.Join(bad...)
 }
 
-func readPicture(path string, size int, center float64) ([]uint8, error) {
+func readPicture(path string, f framing) ([]uint8, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -180,9 +186,12 @@ func readPicture(path string, size int, center float64) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	im, err := squarePicture(picture, center).resize(size)
+	im, err := squarePicture(picture, f.center).resize(f.size)
 	if err != nil {
 		return nil, err
+	}
+	if !f.stored {
+		im = orientationOf(content).turn(im)
 	}
 	return im.Pixels, nil
 }

@@ -82,7 +82,7 @@ func TestReadPicture(t *testing.T) {
 		}
 		putFile(t, content, other)
 		for _, file := range []string{name, other} {
-			got, err := readPicture(file, 2, 1)
+			got, err := readPicture(file, framing{size: 2, center: 1})
 			if err != nil || len(got) != 12 {
 				t.Fatal(len(got), err)
 			}
@@ -156,7 +156,7 @@ func TestReadPicturesCountsBadFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = readPictures(t.Context(), root, files, 4, 1, place)
+	err = readPictures(t.Context(), root, files, framing{size: 4, center: 1}, place)
 	if err == nil || !strings.Contains(err.Error(), "00.png: not a") || !strings.Contains(err.Error(), "09.png") ||
 		strings.Contains(err.Error(), "10.png") || !strings.HasSuffix(err.Error(), "and 3 more") {
 		t.Errorf("error %v", err)
@@ -201,7 +201,7 @@ func FuzzPicture(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if im, err := squarePicture(picture, 0.875).resize(4); err != nil || len(im.Pixels) != 48 {
+		if im, err := squarePicture(picture, 0.875).resize(4); err != nil || len(orientationOf(content).turn(im).Pixels) != 48 {
 			t.Fatalf("%v: %v", picture.Bounds(), err)
 		}
 	})

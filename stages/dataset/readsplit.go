@@ -37,6 +37,8 @@ type SplitOptions struct {
 	Size int
 	// Center is the share of the side of a folder's images that is shown, above 0 to 1; 0 for 1. See Settings.TestCenter.
 	Center float64
+	// IgnoreEXIF takes the pixels of a folder's images as they are stored. See Settings.IgnoreEXIF.
+	IgnoreEXIF bool
 	// Limit is the largest number of images, drawn with equal classes; 0 for all.
 	Limit int
 }
@@ -102,7 +104,7 @@ func (s *Split) readFolder(ctx context.Context, o SplitOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := readPictures(ctx, o.Path, files, size, center, place); err != nil {
+	if err := readPictures(ctx, o.Path, files, framing{size, center, o.IgnoreEXIF}, place); err != nil {
 		return err
 	}
 	s.Images, err = place.finish()

@@ -43,6 +43,7 @@ type Settings struct {
 	TrainSize     int            `yaml:"train_size" doc:"For folder: height and width at which training and validation images are kept, for an augmentation by resized_crop that cuts parts of size out of them; 0 for size."`
 	TestFolder    string         `yaml:"test_folder" doc:"For folder: name of the folder beside train that holds the test; val in ImageNet."`
 	TestCenter    float64        `yaml:"test_center" doc:"For folder: share of the side of the center square that test images show; 0.875 is usual for ImageNet, 224 of 256 pixels."`
+	IgnoreEXIF    bool           `yaml:"ignore_exif" doc:"For folder: take the pixels as they are stored, as PyTorch's loaders do; otherwise pictures are turned as the EXIF orientation of their camera says."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
@@ -91,6 +92,7 @@ func (s *Settings) Validate() error {
 	}
 	add(s.TestFraction != 0 && s.TestFraction != defaultTestFraction && s.Source != SourceFolder, "test_fraction", "only folder divides its images for a test; remove it for %s", s.Source)
 	add(s.TrainSize != 0 && s.Source != SourceFolder, "train_size", "only folder keeps training images at a size of their own; remove it for %s", s.Source)
+	add(s.IgnoreEXIF && s.Source != SourceFolder, "ignore_exif", "only pictures of a folder have EXIF data; remove it for %s", s.Source)
 	add(s.CoarseLabels && s.Source != SourceCIFAR100, "coarse_labels", "only cifar100 has coarse labels; remove it for %s", s.Source)
 	add(s.TrainImages < 0, "train_images", "%d images, want 1 or more, or 0 for the source's own number", s.TrainImages)
 	add(s.TestImages < 0, "test_images", "%d images, want 1 or more, or 0 for the source's own number", s.TestImages)
