@@ -339,7 +339,7 @@ func TestGradientSearches(t *testing.T) {
 			}
 			run.Scratch = copyOf(t, interrupted(t, run, inSecondEpoch).Scratch)
 			again := run.Must(t)
-			logged(t, again, "info", "continuing after epoch 1")
+			logged(t, again, "info", "continuing in epoch 2 of 2, after 1 of 2 steps")
 			stagetest.SameBytes(t, want, again)
 		})
 	}
