@@ -59,7 +59,31 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		}
 		order = append(order, &checked{wired: w, build: builds[w.spec.id], control: controls[w.spec.id]})
 	}
+	if checkInputs(order, f); len(f.list) > 0 {
+		return root, s, nil
+	}
 	return root, s, order
+}
+
+// checkInputs lets the stages validate their settings against those of the stages before them.
+func checkInputs(order []*checked, f *findings) {
+	byID := make(map[string]*checked, len(order))
+	for _, c := range order {
+		byID[c.spec.id] = c
+		v, ok := c.build().(InputsValidator)
+		if !ok {
+			continue
+		}
+		from := map[string][]Stage{}
+		for _, w := range c.wires {
+			if source := byID[w.stage]; source != nil {
+				from[w.port.Name] = append(from[w.port.Name], source.build())
+			}
+		}
+		if err := guard(func() error { return v.ValidateInputs(from) }); err != nil {
+			addSettingErrors(err, c.spec, f)
+		}
+	}
 }
 
 // checkSettings decodes a stage's settings and lets the stage validate them. It returns what makes the stage again.
@@ -107,7 +131,7 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("internal error: %v; this is a defect of plateau or of the stage kind, not of the document", e.Value)
 }
 
-// addSettingErrors reports what Validate or Fingerprint returned, each mistake at the setting that it names.
+// addSettingErrors reports what Validate, ValidateInputs or Fingerprint returned, each mistake at the setting that it names.
 func addSettingErrors(err error, st *stageSpec, f *findings) {
 	for _, m := range settingErrors(err, "") {
 		at := st.locate(m.path)

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write what diagnostics are into testdata instead of comparing")
 
 // extraKinds are kinds that only documents with mistakes need: one that can form cycles, one with two outputs of one
-// type, and one that is hard to please.
+// type, one that is hard to please, and two of which one sets the other's bound.
 func extraKinds() []pipeline.Kind {
 	out := func(name string) pipeline.Output {
 		return pipeline.Output{Name: name, Type: "numbers", File: name + ".txt"}
@@ -32,6 +32,11 @@ func extraKinds() []pipeline.Kind {
 		},
 		{Name: "twin", Outputs: []pipeline.Output{out("left"), out("right")}, New: func() pipeline.Stage { return &idle{} }},
 		{Name: "picky", New: func() pipeline.Stage { return &picky{} }},
+		{Name: "bound", Outputs: []pipeline.Output{out("bound")}, New: func() pipeline.Stage { return &bound{} }},
+		{
+			Name: "bounded", Inputs: []pipeline.Port{{Name: "by", Type: "numbers", Many: true, Optional: true}},
+			New: func() pipeline.Stage { return &bounded{} },
+		},
 	}
 }
 
@@ -63,6 +68,33 @@ func (p *picky) Validate() error {
 		fmt.Errorf("checking the size: %w", &pipeline.SettingError{Path: "size", Err: errors.New("it is never right")}),
 		errors.New("nothing pleases this stage"),
 	)
+}
+
+type bound struct {
+	Most int `yaml:"most"`
+}
+
+func (*bound) Run(context.Context, *pipeline.Job) error { return nil }
+
+type bounded struct {
+	More struct {
+		Value int `yaml:"value"`
+	} `yaml:"more"`
+}
+
+func (*bounded) Run(context.Context, *pipeline.Job) error { return nil }
+
+func (b *bounded) ValidateInputs(from map[string][]pipeline.Stage) error {
+	if len(from["by"]) == 0 {
+		return errors.New("nothing bounds this stage")
+	}
+	var errs []error
+	for _, s := range from["by"] {
+		if most := s.(*bound).Most; b.More.Value > most { // panics for the other kinds that write numbers
+			errs = append(errs, &pipeline.SettingError{Path: "more.value", Err: fmt.Errorf("%d is more than %d", b.More.Value, most)})
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Each file of testdata/diagnostics holds a document, overrides, and every mistake that is found.

@@ -68,6 +68,14 @@ type Validator interface {
 	Validate() error
 }
 
+// InputsValidator is implemented by stages whose settings must fit the stages that their inputs come from, such as a radius and
+// a search space. ValidateInputs is called after Validate, once the document has no other mistake and before anything runs. from has,
+// by port, the stages whose outputs are read there, in order, each with its settings; they are to be looked at, not run. A port to
+// which nothing is connected is missing. Errors are reported as those of Validate.
+type InputsValidator interface {
+	ValidateInputs(from map[string][]Stage) error
+}
+
 // Fingerprinter is implemented by stages whose result depends on something outside the document and their inputs: files
 // that a setting names, a tool's version. The facts become part of the stage's key, and a change of one is given as the
 // reason why the stage runs again. Fingerprint is called while a run is planned, after Validate; an error that is or

@@ -2,6 +2,7 @@ package correlation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
+	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -47,7 +50,30 @@ func Kind() pipeline.Kind {
 	}
 }
 
-var _ pipeline.Stage = (*Settings)(nil)
+var (
+	_ pipeline.Stage           = (*Settings)(nil)
+	_ pipeline.InputsValidator = (*Settings)(nil)
+)
+
+// ValidateInputs implements pipeline.InputsValidator.
+func (s *Settings) ValidateInputs(from map[string][]pipeline.Stage) error {
+	if sp := space.Chosen(from["score"]); sp != nil {
+		return s.checkSpace(sp)
+	}
+	return nil
+}
+
+// checkSpace reports every radius that is too large for the space.
+func (s *Settings) checkSpace(sp *space.Space) error {
+	var errs []error
+	for i, radius := range s.Radii {
+		st := neighborhood.Settings{Radius: radius}
+		if err := new(pipeline.SettingError); errors.As(st.CheckSpace(sp), &err) {
+			errs = append(errs, &pipeline.SettingError{Path: fmt.Sprintf("radii[%d]", i), Err: err.Err})
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Run implements pipeline.Stage.
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
@@ -96,12 +122,10 @@ func (s *Settings) outcome(ctx context.Context, job *pipeline.Job) (outcome, err
 	if t.Space().Name != other.Space().Name {
 		return outcome{}, fmt.Errorf("correlate: the scores are of space %s, the truth of %s; give two tables of one space", t.Space().Name, other.Space().Name)
 	}
-	methods := s.Methods()
-	for _, m := range methods {
-		if err := m.Settings.CheckSpace(t.Space()); err != nil {
-			return outcome{}, &pipeline.SettingError{Path: "radii", Err: err}
-		}
+	if err := s.checkSpace(t.Space()); err != nil {
+		return outcome{}, err
 	}
+	methods := s.Methods()
 	o := outcome{table: t, score: score.Column(), truth: truth.Column(), truths: truth.Scores()}
 	if o.figures, err = Compare(ctx, t, score.Scores(), o.truths, methods, s.Top); err != nil {
 		return outcome{}, fmt.Errorf("correlate: %w", err)

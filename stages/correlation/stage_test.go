@@ -286,7 +286,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	inputs := map[string]pipeline.Artifact{"score": constant, "truth": constant}
 	r := stagetest.Run{Kind: correlation.Kind(), Settings: "{radii: [7]}", Inputs: inputs}.Do(t)
 	var se *pipeline.SettingError
-	if !errors.As(r.Err, &se) || se.Path != "radii" {
+	if !errors.As(r.Err, &se) || se.Path != "radii[0]" {
 		t.Errorf("an impossible radius: %v", r.Err)
 	}
 	// Where every score is the same there is no correlation, and no failure either.

@@ -59,7 +59,10 @@ type stage struct {
 	open          runtime.Opener
 }
 
-var _ pipeline.Validator = (*stage)(nil)
+var (
+	_ pipeline.Validator       = (*stage)(nil)
+	_ pipeline.InputsValidator = (*stage)(nil)
+)
 
 // Validate implements pipeline.Validator.
 func (s *stage) Validate() error {
@@ -71,6 +74,14 @@ func (s *stage) Validate() error {
 		errs = append(errs, &pipeline.SettingError{Path: "score_images", Err: fmt.Errorf("%d images; give a number of images, or 0 for all", s.ScoreImages)})
 	}
 	return errors.Join(errs...)
+}
+
+// ValidateInputs implements pipeline.InputsValidator.
+func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
+	if sp := space.Chosen(from["path"]); sp != nil {
+		return s.CheckSpace(sp)
+	}
+	return nil
 }
 
 const scoresFile = "scores.safetensors"

@@ -54,8 +54,8 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	if err := s.Neighborhood.CheckSpace(o.space); err != nil {
-		return &pipeline.SettingError{Path: "neighborhood", Err: err}
+	if err := s.checkSpace(o.space); err != nil {
+		return err
 	}
 	job.Info("%s with %d evaluations; it sees %s", s.Name(), s.Budget, o.about)
 	began, shown := time.Now(), time.Time{}
@@ -148,7 +148,7 @@ func (o *opened) add(l evaluator.Level, cache *score.Cache) {
 // table opens the evaluator of a table. Costs are those of the networks that the settings describe for the images of a dataset.
 func (s *stage) table(ctx context.Context, path, data string, settings evaluator.Settings) (*opened, error) {
 	if path == "" {
-		return nil, &pipeline.SettingError{Path: "evaluator.kind", Err: errors.New("the evaluator is a table, and the input table is not connected; add a stage of the kind table, or choose another evaluator")}
+		return nil, errNoTable()
 	}
 	t, err := table.Open(path)
 	if err != nil {
@@ -173,7 +173,7 @@ func (s *stage) table(ctx context.Context, path, data string, settings evaluator
 // costs adds costs to the answers of a table.
 func (s *stage) costs(ctx context.Context, e score.Evaluator, sp *space.Space, data string, settings evaluator.Settings) (score.Evaluator, error) {
 	if data == "" {
-		return nil, &pipeline.SettingError{Path: "evaluator.costs", Err: fmt.Errorf("%s depends on the images, and the input dataset is not connected; add a stage of the kind dataset, or name a column of the table under metrics", settings.Costs.Metrics[0])}
+		return nil, errNoImages(settings)
 	}
 	d, err := dataset.Load(data)
 	if err != nil {

@@ -85,8 +85,9 @@ type stage struct {
 }
 
 var (
-	_ pipeline.Stage     = (*stage)(nil)
-	_ pipeline.Validator = (*stage)(nil)
+	_ pipeline.Stage           = (*stage)(nil)
+	_ pipeline.Validator       = (*stage)(nil)
+	_ pipeline.InputsValidator = (*stage)(nil)
 )
 
 // Validate implements pipeline.Validator. It reports every mistake.

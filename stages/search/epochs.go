@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/optimizer"
-	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/dataset"
@@ -87,7 +86,7 @@ func (r *run) begin() error {
 	}
 	in, ok := r.job.Input("trained")
 	if !ok {
-		return &pipeline.SettingError{Path: "weights.at", Err: fmt.Errorf("the weights are to be %s, but nothing is connected to input trained; add a stage of kind weights", Given)}
+		return errNothingGiven()
 	}
 	flat, err := supernet.LoadWeights(in.Path, r.index)
 	if err != nil {

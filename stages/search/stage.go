@@ -56,6 +56,45 @@ type stage struct {
 	open     runtime.Opener
 }
 
+var _ pipeline.InputsValidator = (*stage)(nil)
+
+// ValidateInputs implements pipeline.InputsValidator.
+func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
+	var errs []error
+	if s.given() && len(from["trained"]) == 0 {
+		errs = append(errs, errNothingGiven())
+	}
+	if sp := space.Chosen(from["path"]); sp != nil {
+		errs = append(errs, s.checkSpace(sp))
+	}
+	for _, source := range from["path"] {
+		if net, ok := source.(*supernet.Settings); ok {
+			errs = append(errs, s.checkPartial(net.Partial))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func errNothingGiven() error {
+	return &pipeline.SettingError{Path: "weights.at", Err: fmt.Errorf("the weights are to be %s, but nothing is connected to input trained; add a stage of kind weights", Given)}
+}
+
+// checkSpace reports a neighborhood that does not fit the space.
+func (s *Settings) checkSpace(sp *space.Space) error {
+	if err := s.Neighborhood.CheckSpace(sp); err != nil {
+		return &pipeline.SettingError{Path: "neighborhood", Err: err}
+	}
+	return nil
+}
+
+// checkPartial reports an algorithm that the supernet is not made for.
+func (s *Settings) checkPartial(channels int) error {
+	if s.edgeWeights() && channels <= 1 {
+		return &pipeline.SettingError{Path: "algorithm", Err: fmt.Errorf("%s is for supernets that give their operations a part of the channels; set partial_channels: 4 in the supernet stage", PCDARTS)}
+	}
+	return nil
+}
+
 // run is one execution of the stage.
 type run struct {
 	*Settings
@@ -133,14 +172,14 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	macro := r.macro
-	if r.edgeWeights() && macro.Partial <= 1 {
-		return &pipeline.SettingError{Path: "algorithm", Err: fmt.Errorf("%s is for supernets that give their operations a part of the channels; set partial_channels: 4 in the supernet stage", PCDARTS)}
+	if err := r.checkPartial(macro.Partial); err != nil {
+		return err
 	}
 	if r.data, err = r.data.Reduce(macro.Image[1], macro.Image[2]); err != nil {
 		return err
 	}
-	if err := r.Neighborhood.CheckSpace(r.space); err != nil {
-		return &pipeline.SettingError{Path: "neighborhood", Err: err}
+	if err := r.checkSpace(r.space); err != nil {
+		return err
 	}
 	r.sharing, err = score.NewWeightSharing(ctx, r.rt, model, r.space, r.weights, r.data.Valid, r.data.Mean, r.data.Std, score.SharingOptions{Images: r.ScoreImages})
 	if err != nil {

@@ -56,12 +56,15 @@ func Kind() pipeline.Kind {
 	}
 }
 
-var _ pipeline.Validator = (*Settings)(nil)
+var (
+	_ pipeline.Validator = (*Settings)(nil)
+	_ space.Chooser      = (*Settings)(nil)
+)
 
 // Validate implements pipeline.Validator. It reports every mistake.
 func (s *Settings) Validate() error {
 	var errs []error
-	sp, err := s.space()
+	sp, err := s.SearchSpace()
 	if err != nil {
 		errs = append(errs, err)
 		sp = space.NASBench201()
@@ -84,8 +87,8 @@ func (s *Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// space returns the search space. Errors are *pipeline.SettingError, those of a declaration each with its path.
-func (s *Settings) space() (*space.Space, error) {
+// SearchSpace implements space.Chooser. Errors are *pipeline.SettingError, those of a declaration each with its path.
+func (s *Settings) SearchSpace() (*space.Space, error) {
 	const custom = "custom"
 	switch {
 	case s.Space == custom && s.Custom == nil:
@@ -127,7 +130,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 			return &pipeline.SettingError{Path: "image_size", Err: err}
 		}
 	}
-	sp, err := s.space()
+	sp, err := s.SearchSpace()
 	if err != nil {
 		return err
 	}

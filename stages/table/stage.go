@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/space"
 )
 
 // Kind returns the stage kind "table".
@@ -39,7 +40,14 @@ func Kind() pipeline.Kind {
 var (
 	_ pipeline.Stage         = (*Settings)(nil)
 	_ pipeline.Fingerprinter = (*Settings)(nil)
+	_ space.Chooser          = (*Settings)(nil)
 )
+
+// SearchSpace implements space.Chooser.
+func (s *Settings) SearchSpace() (*space.Space, error) {
+	b, err := BenchmarkByName(s.Benchmark)
+	return b.Space, err
+}
 
 // Read reads the table that the settings describe. The errors that a setting is to blame for are a *pipeline.SettingError.
 func (s *Settings) Read(ctx context.Context) (*Table, error) {

@@ -68,9 +68,6 @@ func (o *Opened) writer() (func(ctx context.Context, a space.Architecture, path 
 			return save(path, t.Network, weights, statistics, o.data)
 		}, nil
 	case command.Inherited:
-		if err := o.needSupernet("a model with inherited weights"); err != nil {
-			return nil, err
-		}
 		shared, err := o.loadWeights()
 		if err != nil {
 			return nil, err

@@ -88,6 +88,10 @@ func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, 
 		}
 		return &pipeline.SettingError{Path: strings.TrimPrefix(path+"."+setting, "."), Err: err}
 	}
+	paths := map[string]string{"dataset": in.Dataset, "path": in.Path, "parameters": in.Parameters, "weights": in.Weights}
+	if err := st.CheckInputs(path, func(port string) bool { return paths[port] != "" }); err != nil {
+		return nil, err
+	}
 	if err := o.prepare(ctx); err != nil {
 		return nil, at("kind", err)
 	}
@@ -118,9 +122,6 @@ func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, 
 
 // prepare loads what all evaluators need.
 func (o *Opened) prepare(ctx context.Context) (err error) {
-	if o.in.Dataset == "" {
-		return fmt.Errorf("the evaluator %s needs images, and the input dataset is not connected; add a stage of the kind dataset", o.settings.Kind)
-	}
 	if o.full, err = dataset.Load(o.in.Dataset); err != nil {
 		return err
 	}
@@ -165,14 +166,6 @@ func (o *Opened) macro() supernet.Macro {
 	return m
 }
 
-// needSupernet says which inputs shared weights need.
-func (o *Opened) needSupernet(why string) error {
-	if o.in.Path == "" || o.in.Parameters == "" || o.in.Weights == "" {
-		return fmt.Errorf("%s needs shared weights, and not all of the inputs path, parameters and weights are connected; add stages of the kinds supernet and search before this one", why)
-	}
-	return nil
-}
-
 // loadWeights loads the shared weights.
 func (o *Opened) loadWeights() ([]float32, error) {
 	var err error
@@ -183,9 +176,6 @@ func (o *Opened) loadWeights() ([]float32, error) {
 }
 
 func (o *Opened) openSharing(ctx context.Context) error {
-	if err := o.needSupernet("weight sharing"); err != nil {
-		return err
-	}
 	flat, err := o.loadWeights()
 	if err != nil {
 		return err

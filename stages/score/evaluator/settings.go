@@ -142,6 +142,28 @@ func (st Settings) Metrics() []string {
 	return out
 }
 
+// CheckInputs reports the inputs that the evaluator, which is not Table, needs and does not have, as a *pipeline.SettingError whose path
+// begins with path. connected says of the inputs dataset, path, parameters and weights whether they are there.
+func (st Settings) CheckInputs(path string, connected func(port string) bool) error {
+	at := func(setting, format string, args ...any) error {
+		return &pipeline.SettingError{Path: strings.TrimPrefix(path+"."+setting, "."), Err: fmt.Errorf(format, args...)}
+	}
+	if !connected("dataset") {
+		return at("kind", "the evaluator %s needs images, and the input dataset is not connected; add a stage of the kind dataset", st.Kind)
+	}
+	if connected("path") && connected("parameters") && connected("weights") {
+		return nil
+	}
+	const missing = "%s needs shared weights, and not all of the inputs path, parameters and weights are connected; add stages of the kinds supernet and search before this one"
+	switch {
+	case st.Kind == Sharing:
+		return at("kind", missing, "weight sharing")
+	case st.Kind == Exec && st.Exec.Weights == command.Inherited:
+		return at("exec.weights", missing, "a model with inherited weights")
+	}
+	return nil
+}
+
 // CheckObjective reports the metrics of an objective that the evaluator does not give, each as a *pipeline.SettingError whose path
 // begins with path. further are names that the caller adds.
 func (st Settings) CheckObjective(path string, o objective.Settings, further ...string) error {
