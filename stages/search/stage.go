@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -219,6 +220,16 @@ func (r *run) step(port string, states map[string]*runtime.State) (*runtime.Step
 	return s, nil
 }
 
+// guessing says that the loss of the architecture found tells nothing about it; it is empty when that is not so.
+func guessing(loss float64, classes int) string {
+	chance := math.Log(float64(classes))
+	if loss < chance {
+		return ""
+	}
+	return fmt.Sprintf("with the shared weights, the loss of the architecture found is %.3f on the validation images, no better than guessing among %d classes (%.3f): "+
+		"that it was found says little; train the weights for longer, or give more images", loss, classes, chance)
+}
+
 // write writes every output and the metrics.
 func (r *run) write(found *result.Architecture) error {
 	if err := result.WriteArchitecture(r.job.Output("architecture"), found); err != nil {
@@ -245,6 +256,9 @@ func (r *run) write(found *result.Architecture) error {
 	}
 	if own, ok := r.cache.Lookup(chosen); ok {
 		r.job.Metric("valid_top1", own.Accuracy)
+		if said := guessing(own.Loss, r.macro.Classes); said != "" {
+			r.job.Warn("%s", said)
+		}
 	}
 	r.job.Metric("weight_steps", float64(r.weightSteps))
 	if !r.budgeted() { // halving counts evaluations on fewer images as less
