@@ -13,8 +13,14 @@ import (
 // checked is a stage of a document in which no mistake was found.
 type checked struct {
 	*wired
-	build   func() Stage // makes the stage with its settings; each run gets its own
+	*settled
 	control *control
+}
+
+// settled is a stage with its settings.
+type settled struct {
+	settings Stage        // to be looked at
+	build    func() Stage // makes it again; each run gets its own
 }
 
 // check applies the overrides and finds every mistake that can be found without touching anything outside the document.
@@ -27,7 +33,7 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 
 	complete := true
 	var all []*wired
-	builds, controls := map[string]func() Stage{}, map[string]*control{}
+	settings, controls := map[string]*settled{}, map[string]*control{}
 	for _, st := range s.stages {
 		w := &wired{spec: st}
 		all = append(all, w)
@@ -44,7 +50,7 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		st.reportUnknown(optionNames(options(reflect.TypeOf(kind.New()).Elem())), f)
 		complete = complete && !st.broken
 		w.kind = kind
-		builds[st.id] = checkSettings(kind, st, f)
+		settings[st.id] = checkSettings(kind, st, f)
 		controls[st.id] = newControl(kind)
 		st.readControl(controls[st.id], f)
 	}
@@ -57,28 +63,25 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		if w.spec.left != "" {
 			continue
 		}
-		order = append(order, &checked{wired: w, build: builds[w.spec.id], control: controls[w.spec.id]})
+		order = append(order, &checked{wired: w, settled: settings[w.spec.id], control: controls[w.spec.id]})
 	}
-	if checkInputs(order, f); len(f.list) > 0 {
+	checkInputs(order, settings, f)
+	if len(f.list) > 0 {
 		return root, s, nil
 	}
 	return root, s, order
 }
 
 // checkInputs lets the stages validate their settings against those of the stages before them.
-func checkInputs(order []*checked, f *findings) {
-	byID := make(map[string]*checked, len(order))
+func checkInputs(order []*checked, settings map[string]*settled, f *findings) {
 	for _, c := range order {
-		byID[c.spec.id] = c
-		v, ok := c.build().(InputsValidator)
+		v, ok := c.settings.(InputsValidator)
 		if !ok {
 			continue
 		}
 		from := map[string][]Stage{}
 		for _, w := range c.wires {
-			if source := byID[w.stage]; source != nil {
-				from[w.port.Name] = append(from[w.port.Name], source.build())
-			}
+			from[w.port.Name] = append(from[w.port.Name], settings[w.stage].settings)
 		}
 		if err := guard(func() error { return v.ValidateInputs(from) }); err != nil {
 			addSettingErrors(err, c.spec, f)
@@ -86,8 +89,8 @@ func checkInputs(order []*checked, f *findings) {
 	}
 }
 
-// checkSettings decodes a stage's settings and lets the stage validate them. It returns what makes the stage again.
-func checkSettings(kind Kind, st *stageSpec, f *findings) func() Stage {
+// checkSettings decodes a stage's settings and lets the stage validate them.
+func checkSettings(kind Kind, st *stageSpec, f *findings) *settled {
 	decode := func(f *findings) (stage Stage, guessed int) {
 		stage = kind.New()
 		d := decoder{f: f, owner: "stage kind " + kind.Name}
@@ -104,10 +107,10 @@ func checkSettings(kind Kind, st *stageSpec, f *findings) func() Stage {
 			addSettingErrors(err, st, f)
 		}
 	}
-	return func() Stage {
-		stage, _ := decode(&findings{})
-		return stage
-	}
+	return &settled{settings: stage, build: func() Stage {
+		again, _ := decode(&findings{})
+		return again
+	}}
 }
 
 // guard calls fn and turns a panic into a *PanicError.

@@ -67,9 +67,8 @@ func (s *Settings) ValidateInputs(from map[string][]pipeline.Stage) error {
 func (s *Settings) checkSpace(sp *space.Space) error {
 	var errs []error
 	for i, radius := range s.Radii {
-		st := neighborhood.Settings{Radius: radius}
-		if err := new(pipeline.SettingError); errors.As(st.CheckSpace(sp), &err) {
-			errs = append(errs, &pipeline.SettingError{Path: fmt.Sprintf("radii[%d]", i), Err: err.Err})
+		if err := neighborhood.CheckRadius(radius, sp); err != nil {
+			errs = append(errs, &pipeline.SettingError{Path: fmt.Sprintf("radii[%d]", i), Err: err})
 		}
 	}
 	return errors.Join(errs...)

@@ -64,17 +64,33 @@ func (st Settings) ValidateUnder(path string) error {
 	return errors.Join(r.errs...)
 }
 
-// CheckSpace reports whether the settings fit the space: no neighbor is further away than the largest distance.
+// CheckSpace reports whether the settings fit the space: no neighbor is further away than the largest distance. The error is a
+// *pipeline.SettingError whose path is relative to the settings.
 func (st Settings) CheckSpace(s *space.Space) error {
-	if s.Pairs && st.Radius > s.Diameter() {
-		return &pipeline.SettingError{Path: "radius", Err: fmt.Errorf(
-			"radius %d is larger than any distance in space %s; use at most %d", st.Radius, s.Name, s.Diameter())}
-	}
-	if st.Radius > s.Diameter() {
-		return &pipeline.SettingError{Path: "radius", Err: fmt.Errorf(
-			"radius %d is larger than the %d edges of space %s; use at most %d", st.Radius, len(s.Edges), s.Name, len(s.Edges))}
+	if err := CheckRadius(st.Radius, s); err != nil {
+		return &pipeline.SettingError{Path: "radius", Err: err}
 	}
 	return nil
+}
+
+// CheckSpaceUnder is CheckSpace with the error in another one of the setting that holds these settings, such as "neighborhood".
+func (st Settings) CheckSpaceUnder(path string, s *space.Space) error {
+	if err := st.CheckSpace(s); err != nil {
+		return &pipeline.SettingError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// CheckRadius reports a radius that is larger than any distance in the space.
+func CheckRadius(radius int, s *space.Space) error {
+	switch most := s.Diameter(); {
+	case radius <= most:
+		return nil
+	case s.Pairs:
+		return fmt.Errorf("radius %d is larger than any distance in space %s; use at most %d", radius, s.Name, most)
+	default:
+		return fmt.Errorf("radius %d is larger than the %d edges of space %s; use at most %d", radius, most, s.Name, most)
+	}
 }
 
 // Size returns how many architectures Draw gives for a center in the space; where that depends on the center, the most.

@@ -2,7 +2,6 @@ package sample
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
@@ -13,46 +12,28 @@ import (
 
 // ValidateInputs implements pipeline.InputsValidator.
 func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
-	var errs []error
-	settings := s.Evaluator.WithCosts(s.Objective, s.Metrics...)
+	settings, err := s.evaluatorOn(func(port string) bool { return len(from[port]) > 0 })
+	errs := []error{err}
 	var sp *space.Space
-	if settings.Kind == evaluator.Table {
+	switch {
+	case settings.Kind == evaluator.Table:
 		sp = space.Chosen(from["table"])
-		if len(from["table"]) == 0 {
-			errs = append(errs, errNoTable())
-		}
-		if len(settings.Costs.Metrics) > 0 && len(from["dataset"]) == 0 {
-			errs = append(errs, errNoImages(settings))
-		}
-	} else {
-		errs = append(errs, settings.CheckInputs("evaluator", func(port string) bool {
-			return len(from[port]) > 0 || port == "weights" && len(from["trained"]) > 0
-		}))
-		if sp = space.Chosen(from["path"]); len(from["path"]) == 0 {
-			var err error
-			if sp, err = space.ByName(s.Space); err != nil {
-				errs = append(errs, err)
-			}
-		}
+	case len(from["path"]) > 0:
+		sp = space.Chosen(from["path"])
+	default:
+		sp, err = space.ByName(s.Space)
+		errs = append(errs, err)
 	}
 	if sp != nil {
-		errs = append(errs, s.checkSpace(sp))
+		errs = append(errs, s.Neighborhood.CheckSpaceUnder("neighborhood", sp))
 	}
 	return errors.Join(errs...)
 }
 
-// checkSpace reports a neighborhood that does not fit the space.
-func (s *Settings) checkSpace(sp *space.Space) error {
-	if err := s.Neighborhood.CheckSpace(sp); err != nil {
-		return &pipeline.SettingError{Path: "neighborhood", Err: err}
-	}
-	return nil
-}
-
-func errNoTable() error {
-	return &pipeline.SettingError{Path: "evaluator.kind", Err: errors.New("the evaluator is a table, and the input table is not connected; add a stage of the kind table, or choose another evaluator")}
-}
-
-func errNoImages(settings evaluator.Settings) error {
-	return &pipeline.SettingError{Path: "evaluator.costs", Err: fmt.Errorf("%s depends on the images, and the input dataset is not connected; add a stage of the kind dataset, or name a column of the table under metrics", settings.Costs.Metrics[0])}
+// evaluatorOn returns the settings of the evaluator, costs of the objective included. The error says which inputs it lacks.
+func (s *stage) evaluatorOn(connected func(port string) bool) (evaluator.Settings, error) {
+	settings := s.Evaluator.WithCosts(s.Objective, s.Metrics...)
+	return settings, settings.CheckInputs("evaluator", func(port string) bool {
+		return connected(port) || port == "weights" && connected("trained")
+	})
 }

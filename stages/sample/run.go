@@ -54,7 +54,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	if err := s.checkSpace(o.space); err != nil {
+	if err := s.Neighborhood.CheckSpaceUnder("neighborhood", o.space); err != nil {
 		return err
 	}
 	job.Info("%s with %d evaluations; it sees %s", s.Name(), s.Budget, o.about)
@@ -90,7 +90,10 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 		a, _ := job.Input(port)
 		return a.Path
 	}
-	settings := s.Evaluator.WithCosts(s.Objective, s.Metrics...)
+	settings, err := s.evaluatorOn(func(port string) bool { return path(port) != "" })
+	if err != nil {
+		return nil, err
+	}
 	if settings.Kind == evaluator.Table {
 		return s.table(ctx, path("table"), path("dataset"), settings)
 	}
@@ -147,9 +150,6 @@ func (o *opened) add(l evaluator.Level, cache *score.Cache) {
 
 // table opens the evaluator of a table. Costs are those of the networks that the settings describe for the images of a dataset.
 func (s *stage) table(ctx context.Context, path, data string, settings evaluator.Settings) (*opened, error) {
-	if path == "" {
-		return nil, errNoTable()
-	}
 	t, err := table.Open(path)
 	if err != nil {
 		return nil, err
@@ -172,9 +172,6 @@ func (s *stage) table(ctx context.Context, path, data string, settings evaluator
 
 // costs adds costs to the answers of a table.
 func (s *stage) costs(ctx context.Context, e score.Evaluator, sp *space.Space, data string, settings evaluator.Settings) (score.Evaluator, error) {
-	if data == "" {
-		return nil, errNoImages(settings)
-	}
 	d, err := dataset.Load(data)
 	if err != nil {
 		return nil, err

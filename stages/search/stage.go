@@ -66,7 +66,7 @@ func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
 		errs = append(errs, errNothingGiven())
 	}
 	if sp := space.Chosen(from["path"]); sp != nil {
-		errs = append(errs, s.checkSpace(sp))
+		errs = append(errs, s.Neighborhood.CheckSpaceUnder("neighborhood", sp))
 	}
 	for _, source := range from["path"] {
 		if net, ok := source.(*supernet.Settings); ok {
@@ -78,14 +78,6 @@ func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
 
 func errNothingGiven() error {
 	return &pipeline.SettingError{Path: "weights.at", Err: fmt.Errorf("the weights are to be %s, but nothing is connected to input trained; add a stage of kind weights", Given)}
-}
-
-// checkSpace reports a neighborhood that does not fit the space.
-func (s *Settings) checkSpace(sp *space.Space) error {
-	if err := s.Neighborhood.CheckSpace(sp); err != nil {
-		return &pipeline.SettingError{Path: "neighborhood", Err: err}
-	}
-	return nil
 }
 
 // checkPartial reports an algorithm that the supernet is not made for.
@@ -179,7 +171,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if r.data, err = r.data.Reduce(macro.Image[1], macro.Image[2]); err != nil {
 		return err
 	}
-	if err := r.checkSpace(r.space); err != nil {
+	if err := r.Neighborhood.CheckSpaceUnder("neighborhood", r.space); err != nil {
 		return err
 	}
 	r.sharing, err = score.NewWeightSharing(ctx, r.rt, model, r.space, r.weights, r.data.Valid, r.data.Mean, r.data.Std, score.SharingOptions{Images: r.ScoreImages})

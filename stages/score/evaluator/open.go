@@ -73,8 +73,8 @@ func (o *Opened) Close() error {
 	return errors.Join(errs...)
 }
 
-// Open opens the evaluator of the settings, which is not Table. Errors that a setting is to blame for are a *pipeline.SettingError whose
-// path begins with path.
+// Open opens the evaluator of the settings, which is not Table and has the inputs that CheckInputs asks for. Errors that a setting is to
+// blame for are a *pipeline.SettingError whose path begins with path.
 func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, err error) {
 	o := &Opened{settings: st, in: in}
 	defer func() {
@@ -87,10 +87,6 @@ func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, 
 			return err
 		}
 		return &pipeline.SettingError{Path: strings.TrimPrefix(path+"."+setting, "."), Err: err}
-	}
-	paths := map[string]string{"dataset": in.Dataset, "path": in.Path, "parameters": in.Parameters, "weights": in.Weights}
-	if err := st.CheckInputs(path, func(port string) bool { return paths[port] != "" }); err != nil {
-		return nil, err
 	}
 	if err := o.prepare(ctx); err != nil {
 		return nil, at("kind", err)

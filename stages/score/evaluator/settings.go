@@ -142,11 +142,21 @@ func (st Settings) Metrics() []string {
 	return out
 }
 
-// CheckInputs reports the inputs that the evaluator, which is not Table, needs and does not have, as a *pipeline.SettingError whose path
-// begins with path. connected says of the inputs dataset, path, parameters and weights whether they are there.
+// CheckInputs reports the inputs that the evaluator needs and does not have, each as a *pipeline.SettingError whose path begins with
+// path. connected says of the inputs table, dataset, path, parameters and weights whether they are there.
 func (st Settings) CheckInputs(path string, connected func(port string) bool) error {
 	at := func(setting, format string, args ...any) error {
 		return &pipeline.SettingError{Path: strings.TrimPrefix(path+"."+setting, "."), Err: fmt.Errorf(format, args...)}
+	}
+	if st.Kind == Table {
+		var errs []error
+		if !connected("table") {
+			errs = append(errs, at("kind", "the evaluator is a table, and the input table is not connected; add a stage of the kind table, or choose another evaluator"))
+		}
+		if len(st.Costs.Metrics) > 0 && !connected("dataset") {
+			errs = append(errs, at("costs", "%s depends on the images, and the input dataset is not connected; add a stage of the kind dataset, or name a column of the table under metrics", st.Costs.Metrics[0]))
+		}
+		return errors.Join(errs...)
 	}
 	if !connected("dataset") {
 		return at("kind", "the evaluator %s needs images, and the input dataset is not connected; add a stage of the kind dataset", st.Kind)
