@@ -8,6 +8,8 @@
 // architecture has "none" on all others, and a neighbor changes the operation or the input of an edge that is kept; a
 // Genotype is the same architecture as two lists of such edges.
 //
+// A class (Space.Class) is the set of architectures that compute the same; NAS-Bench-201's 15,625 have 5,044.
+//
 // A Declaration is a space of one's own: nodes, edges, and operations by names that tell their settings (Operation).
 //
 // The package is pure Go and knows no other: no files, no graphs, no scores.

@@ -81,6 +81,9 @@ func TestLiveOnlyTakesAway(t *testing.T) {
 		if diff := cmp.Diff(live, sn.Live(live)); diff != "" {
 			t.Fatalf("a second time takes more away:\n%s", diff)
 		}
+		if was, is := sn.Space.Class(a), sn.Space.Class(live); was != is {
+			t.Fatalf("what is live of %v computes %s instead of %s", a, is, was)
+		}
 	})
 }
 
