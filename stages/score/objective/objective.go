@@ -3,8 +3,10 @@
 // Its nouns: a Goal is a metric that should be large or small; a Constraint is a bound on a metric; an Objective makes a
 // Value of a result and puts values in order. Goals are added up, each with its weight, or compared as they are: then the
 // order is that of NSGA-II (Deb, Pratap, Agarwal and Meyarivan, IEEE Transactions on Evolutionary Computation 2002),
-// by non-dominated fronts and, within one, by crowding distance. Values that keep every constraint come before all that
-// break one; those come in the order of their violation.
+// by non-dominated fronts and, within one, by crowding distance. Or each goal is replaced by its rank in the pool of everything
+// scored so far (Ranking), and the ranks are averaged: numbers of any unit and spread then count alike, and one outlier among
+// neighbors cannot decide over all others. Values that keep every constraint come before all that break one; those come in
+// the order of their violation.
 package objective
 
 import (
@@ -23,12 +25,16 @@ import (
 const (
 	Sum    = "sum"    // the weighted sum of the goals
 	Pareto = "pareto" // non-dominated fronts with crowding distance
+	Ranks  = "ranks"  // the weighted mean of the goals' ranks in the pool of everything scored so far
 )
+
+// Combinations returns the names of all ways.
+func Combinations() []string { return []string{Sum, Pareto, Ranks} }
 
 // Settings choose an objective. They can stand in the settings of a stage. Without goals the score is maximized.
 type Settings struct {
 	Goals       []Goal       `yaml:"goals" doc:"What is optimized, as a list of metrics with weights; empty maximizes the score."`
-	Combine     string       `yaml:"combine" enum:"sum,pareto" doc:"sum (the weighted goals are added up) or pareto (by non-dominated fronts and crowding distance)."`
+	Combine     string       `yaml:"combine" enum:"sum,pareto,ranks" doc:"sum (the weighted goals are added up), pareto (by non-dominated fronts and crowding distance) or ranks (each goal's rank among everything scored so far, 0 the worst and 1 the best, averaged by weight; failed ones are the worst). Aggregates over a neighborhood are then those of its members' ranks."`
 	Constraints []Constraint `yaml:"constraints" doc:"Bounds that the chosen architecture keeps itself; what breaks one comes after all that do not."`
 }
 
@@ -58,8 +64,8 @@ func (st Settings) Validate(path string) error {
 		}
 	}
 	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-	if st.Combine != Sum && st.Combine != Pareto {
-		errs = append(errs, pipeline.UnknownValue(strings.TrimPrefix(path+".combine", "."), st.Combine, []string{Sum, Pareto}))
+	if !slices.Contains(Combinations(), st.Combine) {
+		errs = append(errs, pipeline.UnknownValue(strings.TrimPrefix(path+".combine", "."), st.Combine, Combinations()))
 	}
 	check(st.Combine != Pareto || len(st.Goals) >= 2, "combine", "a Pareto front needs at least 2 goals, there are %d; use %s for one", len(st.Goals), Sum)
 	for i, g := range st.Goals {
@@ -82,6 +88,7 @@ func (st Settings) Validate(path string) error {
 type Objective struct {
 	settings Settings
 	width    int
+	parts    int  // numbers of Parts; for ranks one a goal, although the value is one number
 	plain    bool // the score alone
 }
 
@@ -100,8 +107,12 @@ func New(st Settings) (*Objective, error) {
 	if len(st.Goals) == 0 {
 		o.settings.Goals = []Goal{{Metric: "score", Weight: 1}}
 	}
-	if st.Combine == Pareto {
-		o.width = len(st.Goals)
+	o.parts = 1
+	switch st.Combine {
+	case Pareto:
+		o.width, o.parts = len(st.Goals), len(st.Goals)
+	case Ranks:
+		o.plain, o.parts = false, len(o.settings.Goals)
 	}
 	return o, nil
 }
@@ -112,7 +123,8 @@ func (o *Objective) Width() int { return o.width }
 // Parts is what an objective takes from one result.
 type Parts struct {
 	// Shared are the numbers that are aggregated over a neighborhood, Own those of the architecture itself. The value is
-	// the aggregate of the first plus the second. Both have Width numbers, higher being better.
+	// the aggregate of the first plus the second. Both have Width numbers, higher being better. Where ranks are combined they
+	// have one number a goal, the metric with the sign of its weight, and only a Ranking makes a value of them.
 	Shared, Own []float64
 	// Violation is by how much the architecture breaks its constraints: the sum over them of the distance from the bound,
 	// relative to the bound where that is not 0. 0 when it keeps them all.
@@ -124,8 +136,8 @@ func (o *Objective) Of(r score.Result) (Parts, error) {
 	if o.plain {
 		return Parts{Shared: []float64{r.Score}, Own: []float64{0}}, nil
 	}
-	numbers := make([]float64, 2*o.width)
-	p := Parts{Shared: numbers[:o.width], Own: numbers[o.width:]}
+	numbers := make([]float64, 2*o.parts)
+	p := Parts{Shared: numbers[:o.parts], Own: numbers[o.parts:]}
 	for i, g := range o.settings.Goals {
 		v, err := metric(r, g.Metric)
 		if err != nil {
@@ -135,7 +147,11 @@ func (o *Objective) Of(r score.Result) (Parts, error) {
 		if g.Own {
 			into = p.Own
 		}
-		into[min(i, o.width-1)] += g.Weight * v
+		if o.settings.Combine == Ranks {
+			into[i] = math.Copysign(1, g.Weight) * v
+			continue
+		}
+		into[min(i, o.parts-1)] += g.Weight * v
 	}
 	for _, c := range o.settings.Constraints {
 		v, err := metric(r, c.Metric)

@@ -2,6 +2,7 @@ package sampling
 
 import (
 	"context"
+	"iter"
 	"math"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
@@ -10,6 +11,9 @@ import (
 
 // ahead is how many draws of random search are evaluated at once, for evaluators that work on several.
 const ahead = 32
+
+// whole is how many architectures of a whole space are evaluated at once.
+const whole = 256
 
 // random assesses uniform draws. What was drawn before costs nothing, so it does not count.
 func (x *search) random(ctx context.Context) error {
@@ -26,6 +30,43 @@ func (x *search) random(ctx context.Context) error {
 			if _, err := p.assess(ctx, a); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// exhaustive assesses every architecture of the space, in its order, if the budget covers them all; else as many uniform draws.
+func (x *search) exhaustive(ctx context.Context) error {
+	if x.space.Size() > x.Budget {
+		return x.random(ctx)
+	}
+	p := x.pools[len(x.pools)-1]
+	for part := range chunked(x.space.All(), whole) {
+		if err := p.prefetch(ctx, part); err != nil {
+			return err
+		}
+		for _, a := range part {
+			if _, err := p.assess(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+	return errSpent
+}
+
+// chunked gathers a sequence into slices of n, the last one shorter. Slices are not used again.
+func chunked(all iter.Seq[space.Architecture], n int) iter.Seq[[]space.Architecture] {
+	return func(yield func([]space.Architecture) bool) {
+		var part []space.Architecture
+		for a := range all {
+			if part = append(part, a.Clone()); len(part) == n {
+				if !yield(part) {
+					return
+				}
+				part = nil
+			}
+		}
+		if len(part) > 0 {
+			yield(part)
 		}
 	}
 }

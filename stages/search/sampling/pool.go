@@ -23,11 +23,12 @@ type pool struct {
 	fidelity   Fidelity
 	level      int
 	aggregator neighborhood.Aggregator
+	ranking    *objective.Ranking // where the objective combines ranks; nil otherwise
 	known      map[string]*entry
 	usable     []*entry                // everything known that has not failed, in the order in which it was evaluated
 	ready      map[string]score.Result // evaluated and not asked for yet
 	candidates []*entry                // in the order in which they were assessed
-	leaders    []*entry                // the best candidate, or for a Pareto objective those that none dominates; not for shared
+	leaders    []*entry                // the best candidate, or for a Pareto objective those that none dominates; not where values change
 	byOwn      []*entry                // for staged: usable candidates by their own value, best first
 	sums       []float64               // for shared: of the numbers of everything usable
 }
@@ -44,18 +45,23 @@ type entry struct {
 	aggregated bool            // value stands on the neighborhood
 	own, value objective.Value // of the architecture alone, and by which it is compared
 	neighbors  int
-	// For the policy shared: everything known within the radius, and whether something has come since base was made.
+	serial     int // place in the order in which architectures became known
+	// For the policy shared: everything known within the radius, and whether something has come since base was made. Where ranks
+	// are combined, the members of the neighborhood with any policy.
 	near      []*entry
 	distances []float64
 	stale     bool
 	base      []float64 // the aggregate, without the prior
+	// Where ranks are combined: the rank of what is shared, and the generations that it and the value are of.
+	rank              float64
+	rankedIn, valueIn int
 }
 
 // ok reports whether the entry can be chosen.
 func (e *entry) ok() bool { return e.failure == "" && !e.alone }
 
 func newPool(x *search, f Fidelity, level int, a neighborhood.Aggregator) *pool {
-	return &pool{search: x, fidelity: f, level: level, aggregator: a, known: map[string]*entry{}, ready: map[string]score.Result{}}
+	return &pool{search: x, fidelity: f, level: level, aggregator: a, ranking: x.objective.NewRanking(), known: map[string]*entry{}, ready: map[string]score.Result{}}
 }
 
 // members returns the architectures whose scores an assessment of the center needs, the center first.
@@ -165,7 +171,7 @@ func (p *pool) evaluate(ctx context.Context, archs []space.Architecture) ([]*ent
 
 // learn makes the answer to an architecture known.
 func (p *pool) learn(a space.Architecture, key string) (*entry, error) {
-	e := &entry{pool: p, arch: a.Clone(), result: p.ready[key]}
+	e := &entry{pool: p, arch: a.Clone(), result: p.ready[key], serial: len(p.known)}
 	delete(p.ready, key)
 	if e.failure = e.result.Failure; e.failure == "" {
 		// An evaluator must not answer so; that a search would go astray without a word is worse than to distrust it.
@@ -179,14 +185,25 @@ func (p *pool) learn(a space.Architecture, key string) (*entry, error) {
 		if x.failed++; x.failed == 1 {
 			x.reason = fmt.Sprintf("%s: %s", x.space.Format(a), e.failure)
 		}
+		if p.ranking != nil { // among ranks a failure is the worst, and counts in neighborhoods
+			p.ranking.AddFailed()
+			if p.search.policy == Shared {
+				p.share(e)
+			}
+		}
 		return e, nil
 	}
 	parts, err := p.search.objective.Of(e.result)
 	if err != nil {
 		return nil, err
 	}
-	e.parts, e.own = parts, parts.Value()
-	e.value = e.own
+	e.parts = parts
+	if p.ranking != nil {
+		p.ranking.Add(parts)
+	} else {
+		e.own = parts.Value()
+		e.value = e.own
+	}
 	p.usable = append(p.usable, e)
 	if p.search.policy == Shared {
 		p.share(e)
@@ -215,6 +232,8 @@ func (p *pool) assess(ctx context.Context, center space.Architecture) (*entry, e
 		p.candidates = append(p.candidates, e)
 	}
 	switch {
+	case x.policy == Staged && e.ok() && p.ranking != nil:
+		p.byOwn = append(p.byOwn, e) // ordered when they are looked at
 	case x.policy == Staged && e.ok():
 		at, _ := slices.BinarySearchFunc(p.byOwn, e, func(a, b *entry) int {
 			if objective.Compare(a.own, b.own) >= 0 { // of equals, the one that came first
@@ -245,6 +264,7 @@ func (p *pool) assess(ctx context.Context, center space.Architecture) (*entry, e
 func (p *pool) promote(ctx context.Context) error {
 	x := p.search
 	for x.spent >= x.After*float64(x.Budget) {
+		p.orderByOwn()
 		top := p.byOwn[:int(math.Ceil(x.Share*float64(len(p.byOwn))))]
 		i := slices.IndexFunc(top, func(e *entry) bool { return !e.aggregated && !e.alone })
 		if i < 0 {
@@ -270,7 +290,7 @@ func (p *pool) promote(ctx context.Context) error {
 	return nil
 }
 
-// aggregate gives a candidate the value of its neighborhood. Neighbors that failed do not count.
+// aggregate gives a candidate the value of its neighborhood. Neighbors that failed do not count, or as the worst where ranks are combined.
 func (p *pool) aggregate(e *entry, neighbors []*entry) {
 	if e.failure != "" {
 		return
@@ -282,7 +302,7 @@ func (p *pool) aggregate(e *entry, neighbors []*entry) {
 	}
 	e.neighbors = 0
 	for _, n := range neighbors {
-		if n.failure == "" {
+		if n.failure == "" || p.ranking != nil {
 			members = append(members, n)
 			distances = append(distances, float64(p.search.space.Distance(e.arch, n.arch)))
 			e.neighbors++
@@ -291,7 +311,12 @@ func (p *pool) aggregate(e *entry, neighbors []*entry) {
 	if e.alone = len(members) == 0; e.alone {
 		return
 	}
-	e.value, e.aggregated = e.parts.Aggregated(p.shared(members, distances)), true
+	e.aggregated = true
+	if p.ranking != nil {
+		e.near, e.distances, e.valueIn = members, distances, 0
+		return
+	}
+	e.value = e.parts.Aggregated(p.shared(members, distances))
 }
 
 // shared aggregates each number over the members.

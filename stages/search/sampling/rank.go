@@ -77,9 +77,12 @@ func (p *pool) insert(leaders []*entry, e *entry) []*entry {
 	return append(leaders, e)
 }
 
-// lead considers a candidate for the leaders. With the policy shared, values change and there are none.
+// changing tells that values change when something else comes to be known.
+func (p *pool) changing() bool { return p.search.policy == Shared || p.ranking != nil }
+
+// lead considers a candidate for the leaders. Where values change there are none.
 func (p *pool) lead(e *entry) {
-	if p.search.policy != Shared {
+	if !p.changing() {
 		p.leaders = p.insert(p.leaders, e)
 	}
 }
@@ -87,8 +90,8 @@ func (p *pool) lead(e *entry) {
 // front returns the best of what may be chosen: one, or for a Pareto objective those that none dominates.
 func (p *pool) front() []*entry {
 	out := p.leaders
-	if p.search.policy == Shared {
-		for _, e := range p.usable {
+	if p.changing() {
+		for _, e := range p.choosable() {
 			p.refresh(e)
 			out = p.insert(out, e)
 		}
@@ -96,6 +99,14 @@ func (p *pool) front() []*entry {
 	out = slices.Clone(out)
 	slices.SortStableFunc(out, func(a, b *entry) int { return objective.Compare(b.value, a.value) })
 	return out
+}
+
+// choosable returns what may be chosen: the candidates, and with the policy shared everything that is known.
+func (p *pool) choosable() []*entry {
+	if p.search.policy == Shared {
+		return p.usable
+	}
+	return p.candidates
 }
 
 // best returns the incumbent, nil when there is none yet. Of a front it is the one with the largest first number.
@@ -108,11 +119,7 @@ func (p *pool) best() *entry {
 
 // ranked returns what is assessed as far as the best, best first.
 func (p *pool) ranked() []*entry {
-	entries := p.candidates
-	if p.search.policy == Shared {
-		entries = p.usable
-	}
-	out := p.sorted(entries)
+	out := p.sorted(p.choosable())
 	best := p.best()
 	out = slices.DeleteFunc(out, func(e *entry) bool { return e.aggregated != best.aggregated })
 	// A Pareto front begins with one of its ends; the one that is chosen comes first all the same.

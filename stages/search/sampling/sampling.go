@@ -104,6 +104,7 @@ type search struct {
 	reason    string // the first failure
 	idle      int    // assessments in a row that cost nothing
 	recorded  int    // of options.At
+	look      int    // where ranks are combined: the count at which the incumbent is looked for again
 	out       Outcome
 }
 
@@ -162,6 +163,8 @@ func (x *search) run(ctx context.Context) (err error) {
 		err = x.local(ctx)
 	case Halving:
 		err = x.halving(ctx)
+	case Exhaustive:
+		err = x.exhaustive(ctx)
 	default:
 		err = x.random(ctx)
 	}
@@ -210,6 +213,14 @@ func (x *search) incumbent() *entry {
 
 // assessed takes note of a candidate: it extends the trajectory and reports.
 func (x *search) assessed() error {
+	if x.pools[0].ranking != nil && x.options.At == nil {
+		// Every rank changes with every evaluation, so that the incumbent has to be looked for among all candidates. It is looked
+		// for again whenever a twentieth more is known.
+		if x.count < x.look {
+			return x.report(nil)
+		}
+		x.look = x.count + x.count/20 + 1
+	}
 	if x.options.At == nil {
 		if best := x.incumbent(); best != nil {
 			t := x.out.Trajectory
@@ -218,11 +229,16 @@ func (x *search) assessed() error {
 			}
 		}
 	}
+	return x.report(x.incumbent())
+}
+
+// report tells of what was spent, and of the incumbent unless it is nil.
+func (x *search) report(best *entry) error {
 	if x.options.Progress == nil {
 		return nil
 	}
 	var c *Candidate
-	if best := x.incumbent(); best != nil {
+	if best != nil {
 		e := best.export()
 		c = &e
 	}

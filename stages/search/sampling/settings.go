@@ -15,11 +15,14 @@ const (
 	Random    = "random"    // uniform draws
 	Evolution = "evolution" // regularized evolution (Real, Aggarwal, Huang and Le, AAAI 2019)
 	Local     = "local"     // hill climbing over all neighbors at distance 1 with restarts (White, Nolen and Savani, UAI 2021)
-	Halving   = "halving"   // successive halving over training budgets (Jamieson and Talwalkar, AISTATS 2016)
+	// Exhaustive takes every architecture of the space, or as many uniform draws as there is budget: for scores so cheap that choosing
+	// what to score would gain nothing.
+	Exhaustive = "exhaustive"
+	Halving    = "halving" // successive halving over training budgets (Jamieson and Talwalkar, AISTATS 2016)
 )
 
 // Algorithms returns the names of all algorithms.
-func Algorithms() []string { return []string{Random, Evolution, Local, Halving} }
+func Algorithms() []string { return []string{Random, Evolution, Local, Halving, Exhaustive} }
 
 // The neighbor policies.
 const (
@@ -34,7 +37,7 @@ func Policies() []string { return []string{All, Sampled, Staged, Shared} }
 
 // Settings say how to search.
 type Settings struct {
-	Algorithm    string                `yaml:"algorithm" enum:"random,evolution,local,halving" doc:"random, evolution (regularized), local (hill climbing with restarts) or halving (successive halving over training budgets)."`
+	Algorithm    string                `yaml:"algorithm" enum:"random,evolution,local,halving,exhaustive" doc:"random, evolution (regularized), local (hill climbing with restarts), halving (successive halving over training budgets) or exhaustive (every architecture of the space, or as many uniform draws as the budget allows where it does not cover them all)."`
 	Budget       int                   `yaml:"budget" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
 	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood whose scores are aggregated; radius 0 is the plain search."`
 	Policy       string                `yaml:"policy" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates) or shared (none but neighborhood.samples; every score known within the radius counts)."`

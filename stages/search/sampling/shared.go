@@ -1,5 +1,10 @@
 package sampling
 
+import (
+	"cmp"
+	"slices"
+)
+
 // This file is the policy shared: every score that is known within the radius counts, and every architecture that is known
 // may be chosen. A value changes whenever something comes to be known nearby.
 
@@ -9,14 +14,8 @@ func (p *pool) share(e *entry) {
 	if st.IncludeCenter {
 		e.near, e.distances = append(e.near, e), append(e.distances, 0)
 	}
-	for _, other := range p.usable {
-		if other == e {
-			continue
-		}
+	for _, other := range p.around(e) {
 		d := p.search.space.Distance(e.arch, other.arch)
-		if d > st.Radius {
-			continue
-		}
 		e.near, e.distances = append(e.near, other), append(e.distances, float64(d))
 		other.near, other.distances = append(other.near, e), append(other.distances, float64(d))
 		e.neighbors++
@@ -24,6 +23,9 @@ func (p *pool) share(e *entry) {
 		other.stale = true
 	}
 	e.stale = true
+	if e.failure != "" {
+		return
+	}
 	if p.sums == nil {
 		p.sums = make([]float64, len(e.parts.Shared))
 	}
@@ -32,9 +34,40 @@ func (p *pool) share(e *entry) {
 	}
 }
 
+// around returns what is known within the radius of an entry, itself excepted, in the order in which it became known. Where much is
+// known it is faster to look every neighbor up.
+func (p *pool) around(e *entry) []*entry {
+	s, radius := p.search.space, p.search.Neighborhood.Radius
+	counts := func(other *entry) bool { return other != e && (other.failure == "" || p.ranking != nil) }
+	var out []*entry
+	size := 0
+	for d := 1; d <= min(radius, s.Diameter()) && size < len(p.known); d++ {
+		size += s.ShellSizeOf(e.arch, d)
+	}
+	if size >= len(p.known) {
+		for _, other := range p.known {
+			if counts(other) && s.Distance(e.arch, other.arch) <= radius {
+				out = append(out, other)
+			}
+		}
+	} else {
+		for _, a := range s.Neighbors(e.arch, radius) {
+			if other := p.known[a.Key()]; other != nil && counts(other) {
+				out = append(out, other)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *entry) int { return cmp.Compare(a.serial, b.serial) })
+	return out
+}
+
 // refresh brings the value of an entry up to date. Without a score nearby there is nothing to aggregate, and the value
 // remains its own.
 func (p *pool) refresh(e *entry) {
+	if p.ranking != nil {
+		p.rerank(e)
+		return
+	}
 	if p.search.policy != Shared || len(e.near) == 0 || !e.stale && p.search.Prior == 0 {
 		return
 	}
