@@ -1,6 +1,7 @@
 // Package architecture is the stage kind that takes an architecture as given: a published name, its notation, or an
-// architecture.json that a search has left. It stands where a search would, so that what is known can be ranked, trained and
-// exported without one.
+// architecture.json that a search has left; or that chooses one as anybody could without a search: the largest under a bound, the
+// published one, some at random. It stands where a search would, so that what is known can be ranked, trained and exported
+// without one, and so that a search has something to be better than.
 package architecture
 
 import (
@@ -13,26 +14,42 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/score/cost"
+	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/space"
+	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 // Settings are the settings of the stage kind "architecture".
 type Settings struct {
-	Space    string `yaml:"space" enum:"darts,nasbench201" doc:"Search space that the genotype is of."`
-	Genotype string `yaml:"genotype" doc:"The architecture: the name of a published one, what a search or describe has printed, or for darts Python's notation Genotype(normal=[...], ...)."`
-	Path     string `yaml:"path" doc:"An architecture.json that a search or a ranking has left; it takes the place of space and genotype, and may be of a search space of one's own."`
+	Space      string                    `yaml:"space" enum:"darts,nasbench201" doc:"Search space that the genotype is of, or that is chosen from; a supernet that is connected has its own to choose from."`
+	Genotype   string                    `yaml:"genotype" doc:"The architecture: the name of a published one, what a search or describe has printed, or for darts Python's notation Genotype(normal=[...], ...)."`
+	Path       string                    `yaml:"path" doc:"An architecture.json that a search or a ranking has left; it takes the place of space and genotype, and may be of a search space of one's own."`
+	Choose     string                    `yaml:"choose" enum:"largest,published,random" doc:"Choose in place of genotype and path: largest (the most multiply-adds of operations that take part in the result, then the most parameters, the fewest edges without an operation, and the first in the space's order), published (the cell that the space's authors compare with: resnet in nasbench201, DARTS_V2 in darts) or random (each as likely as any other)."`
+	AtMost     Bounds                    `yaml:"at_most" doc:"For largest and random: bounds that the architectures keep."`
+	Candidates int                       `yaml:"candidates" doc:"For largest and random: how many architectures are handed on as finalists, all different; the first is the choice."`
+	Network    evaluator.NetworkSettings `yaml:"network" doc:"For choose: the network whose multiply-adds and parameters count, on the images of the dataset that is connected, otherwise on 32x32 pixels."`
 }
 
-// DefaultSettings returns the DARTS space and no architecture, which the user has to give.
-func DefaultSettings() Settings { return Settings{Space: space.DARTS().Name} }
+// DefaultSettings returns the DARTS space and no architecture, which the user has to give or to choose; costs are those of the
+// benchmark NAS-Bench-201.
+func DefaultSettings() Settings {
+	return Settings{Space: space.DARTS().Name, Candidates: 1, Network: evaluator.DefaultSettings().Network}
+}
 
-// Kind returns the stage kind "architecture". It has no metrics.
+// Kind returns the stage kind "architecture". For an architecture that is chosen its metrics are multiply_adds, parameters and
+// multiply_adds_share, for one that is given it has none.
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "architecture",
-		Version: 1,
-		Doc:     "Takes an architecture that is known: by name, by its notation, or from the architecture.json of an earlier run.",
+		Version: 2,
+		Doc:     "Takes an architecture that is known, by name, by its notation, or from the architecture.json of an earlier run, or one that anybody can choose without a search: the largest, the published one, or some at random.",
+		Inputs: []pipeline.Port{
+			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For choose: the images that the network of an architecture takes."},
+			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For choose: the supernet whose space is chosen from."},
+		},
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture, with the scores that the file it was read from had."},
 		},
@@ -45,39 +62,59 @@ func Kind() pipeline.Kind {
 }
 
 var (
-	_ pipeline.Stage         = (*Settings)(nil)
-	_ pipeline.Validator     = (*Settings)(nil)
-	_ pipeline.Fingerprinter = (*Settings)(nil)
+	_ pipeline.Stage           = (*Settings)(nil)
+	_ pipeline.Validator       = (*Settings)(nil)
+	_ pipeline.InputsValidator = (*Settings)(nil)
+	_ pipeline.Fingerprinter   = (*Settings)(nil)
 )
 
 // Validate implements pipeline.Validator. It looks at no files.
 func (s *Settings) Validate() error {
-	if s.Path != "" {
-		return nil
+	err := s.validateChoice()
+	if s.Choose == "" && s.Path == "" {
+		_, _, wrong := s.parse()
+		err = errors.Join(err, wrong)
 	}
-	_, _, err := s.parse()
 	return err
+}
+
+// ValidateInputs implements pipeline.InputsValidator.
+func (s *Settings) ValidateInputs(from map[string][]pipeline.Stage) error {
+	if sp := space.Chosen(from["path"]); sp != nil && s.Choose != "" {
+		return s.checkSpace(sp)
+	}
+	return nil
 }
 
 // parse reads the genotype in its space. Errors are *pipeline.SettingError.
 func (s *Settings) parse() (*space.Space, space.Architecture, error) {
-	known := []string{space.DARTS().Name, space.NASBench201().Name}
-	if s.Space != known[0] && s.Space != known[1] {
-		return nil, nil, pipeline.UnknownValue("space", s.Space, known)
-	}
-	sp, err := space.ByName(s.Space)
+	sp, err := s.named()
 	if err != nil {
-		return nil, nil, &pipeline.SettingError{Path: "space", Err: err}
+		return nil, nil, err
 	}
 	text := strings.TrimSpace(s.Genotype)
 	if text == "" {
-		return nil, nil, &pipeline.SettingError{Path: "genotype", Err: fmt.Errorf("no architecture is given; give its notation or, in the space darts, one of the names %s, or give path", strings.Join(space.GenotypeNames(), ", "))}
+		return nil, nil, &pipeline.SettingError{Path: "genotype", Err: fmt.Errorf("no architecture is given; give its notation or one of the names %s, or give path, or choose (%s)", strings.Join(names(sp), ", "), strings.Join(Choices(), ", "))}
+	}
+	for _, named := range sp.Published() {
+		if named.Name == text {
+			return sp, named.Architecture, nil
+		}
 	}
 	a, err := sp.Parse(text)
 	if err != nil {
 		return nil, nil, &pipeline.SettingError{Path: "genotype", Err: err}
 	}
 	return sp, a, nil
+}
+
+// names returns the names of the published architectures of a space.
+func names(sp *space.Space) []string {
+	var out []string
+	for _, n := range sp.Published() {
+		out = append(out, n.Name)
+	}
+	return out
 }
 
 // Fingerprint implements pipeline.Fingerprinter: the SHA-256 of the file that is read.
@@ -94,7 +131,7 @@ func (s *Settings) Fingerprint(context.Context) (map[string]string, error) {
 
 // Run implements pipeline.Stage.
 func (s *Settings) Run(_ context.Context, job *pipeline.Job) error {
-	found, err := s.read()
+	found, err := s.found(job)
 	if err != nil {
 		return err
 	}
@@ -110,8 +147,45 @@ func (s *Settings) Run(_ context.Context, job *pipeline.Job) error {
 		}
 		lines = append(lines, g.String())
 	}
+	if s.Choose != "" {
+		size := found.Candidates[0].Metrics
+		for _, name := range []string{cost.MultiplyAdds, cost.Parameters, ShareMetric} {
+			job.Metric(name, size[name])
+		}
+		lines = append(lines, fmt.Sprintf("%s: %.4g multiply-adds, %.3g of the largest architecture's, %.6g parameters", s.Choose, size[cost.MultiplyAdds], size[ShareMetric], size[cost.Parameters]))
+	}
 	job.Summary(strings.Join(lines, "\n"))
 	return result.WriteArchitecture(job.Output("architecture"), found)
+}
+
+// found returns the architecture that the settings give or choose.
+func (s *Settings) found(job *pipeline.Job) (*result.Architecture, error) {
+	if s.Choose == "" {
+		return s.read()
+	}
+	sp, err := s.named()
+	if err != nil {
+		return nil, err
+	}
+	if in, ok := job.Input("path"); ok {
+		model, err := os.ReadFile(in.Path)
+		if err != nil {
+			return nil, fmt.Errorf("loading the supernet: %w", err)
+		}
+		if sp, _, err = supernet.Of(model); err != nil {
+			return nil, err
+		}
+		if err := s.checkSpace(sp); err != nil {
+			return nil, err
+		}
+	}
+	var data *dataset.Dataset
+	if in, ok := job.Input("dataset"); ok {
+		if data, err = dataset.Load(in.Path); err != nil {
+			return nil, err
+		}
+	}
+	return s.choose(job, sp, s.skeleton(sp, data))
 }
 
 // read returns the architecture that the settings name.

@@ -84,7 +84,7 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		settings   Settings
 		path, want string
 	}{
-		{Settings{Space: "darts"}, "genotype", "one of the names DARTS_V1, DARTS_V2, PC_DARTS_cifar, or give path"},
+		{Settings{Space: "darts"}, "genotype", "one of the names DARTS_V2, DARTS_V1, PC_DARTS_cifar, or give path, or choose (largest, published, random)"},
 		{Settings{Space: "darts", Genotype: "DARTS_V3"}, "genotype", `did you mean "DARTS_V`},
 		{Settings{Space: "darts", Genotype: "Genotype(normal=[('sep_conv_3x3', 9)"}, "genotype", "at character"},
 		{Settings{Space: "nasbench201", Genotype: "|nor_conv_3x3~0|+"}, "genotype", "nor_conv_3x3"},
