@@ -19,7 +19,7 @@ func newBenchCommand(a *app) *cobra.Command {
 		Example: "  plateau bench supernet --threads 2 --json",
 		Args:    cobra.NoArgs,
 	}
-	cmd.AddCommand(newBenchSupernetCommand(a), newBenchScoreCommand(a), newBenchCompareCommand(a))
+	cmd.AddCommand(newBenchSupernetCommand(a), newBenchScoreCommand(a), newBenchProxyCommand(a), newBenchCompareCommand(a))
 	return cmd
 }
 

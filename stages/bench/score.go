@@ -178,7 +178,7 @@ func newScoreBench(ctx context.Context, rt *runtime.Runtime, o ScoreOptions) (_ 
 	if err != nil {
 		return nil, err
 	}
-	images := b.images()
+	images := randomImages(b.rng, o.Images, o.ImageSize)
 	mean, std := []float32{0.5, 0.5, 0.5}, []float32{0.25, 0.25, 0.25}
 	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: o.Batch, DropLast: true})
 	if err != nil {
@@ -210,20 +210,6 @@ func newScoreBench(ctx context.Context, rt *runtime.Runtime, o ScoreOptions) (_ 
 		b.sharing[workers] = w
 	}
 	return b, nil
-}
-
-// images returns random ones.
-func (b *scoreBench) images() *dataset.Images {
-	size := b.options.ImageSize
-	im := &dataset.Images{Count: b.options.Images, Channels: 3, Height: size, Width: size}
-	im.Pixels, im.Labels = make([]uint8, im.Count*im.Values()), make([]int64, im.Count)
-	for i := range im.Pixels {
-		im.Pixels[i] = uint8(b.rng.UintN(256))
-	}
-	for i := range im.Labels {
-		im.Labels[i] = int64(b.rng.IntN(classes))
-	}
-	return im
 }
 
 func (b *scoreBench) close(err *error) {

@@ -56,7 +56,7 @@ func DefaultSettings() Settings {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "sample",
-		Version: 3,
+		Version: 4,
 		Doc:     "Searches by random search, evolution, local search or successive halving, on scores or on those of neighborhoods, with any evaluator.",
 		Inputs: []pipeline.Port{
 			{Name: "table", Type: "table", Optional: true, Doc: "For the evaluator table: the table whose score column the search sees."},

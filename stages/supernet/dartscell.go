@@ -90,7 +90,7 @@ func (l *layers) separable(x *graph.Value, edges, kernel, stride, dilation int, 
 	all := x.Dim(1)
 	depthwise, pointwise := l.separableWeights(x.Graph(), edges, all/edges, kernel)
 	x = l.convolve(x, depthwise, graph.Same(kernel, stride, dilation, all))
-	return l.norm(graph.Conv(x, pointwise, nil, graph.ConvConfig{Groups: edges}), affine, scale)
+	return l.norm(l.carried(graph.Conv(x, pointwise, nil, graph.ConvConfig{Groups: edges})), affine, scale)
 }
 
 // factorizedReduce halves the resolution of x [N, C, H, W], which has been through ReLU, for several edges at once: the result

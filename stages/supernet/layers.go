@@ -27,6 +27,8 @@ type layers struct {
 	plain bool
 	// pointwise normalizes the 1x1 convolutions of joined cells by the statistics of their input (see normalizedPointwise).
 	pointwise bool
+	// dual leaves normalizations out and carries derivatives through the layers, which are constants (see PathFlow).
+	dual bool
 }
 
 // statistic is a batch statistic and the name under which its running average is kept.
@@ -79,12 +81,15 @@ func (l *layers) convolve(x, w *graph.Value, c graph.ConvConfig) *graph.Value {
 	case pixels <= graph.WinogradTile*graph.WinogradTile:
 		return graph.ConvByProducts(x, w, c)
 	}
-	return graph.Conv(x, w, nil, c)
+	return l.carried(graph.Conv(x, w, nil, c))
 }
 
 // norm is batch normalization. Without affine it has no parameters; scale, when not nil, is a factor for all
 // channels (of one element), which costs nothing here.
 func (l *layers) norm(x *graph.Value, affine bool, scale *graph.Value) *graph.Value {
+	if l.dual {
+		return x
+	}
 	g := x.Graph()
 	defer g.Scope("bn")()
 	c := x.Dim(1)
@@ -172,6 +177,6 @@ func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.
 		x := graph.Flatten(graph.GlobalAveragePool(graph.Relu(l.norm(x, true, nil))), 1)
 		w := l.param(g, "linear.weight", params.Linear, m.Classes, c)
 		b := l.param(g, "linear.bias", params.Bias(c), m.Classes)
-		return graph.Gemm(x, w, b, graph.GemmConfig{TransB: true})
+		return l.carried(graph.Gemm(x, w, b, graph.GemmConfig{TransB: true}))
 	})
 }

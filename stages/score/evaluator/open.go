@@ -224,6 +224,7 @@ func (o *Opened) openProxy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.closers = append(o.closers, e.Close)
 	o.Sample = score.Sample{Images: p.Images, Batch: p.Images, Evaluator: "proxy " + p.Proxies[0]}
 	o.About = fmt.Sprintf("the zero-cost proxy %s on %d training images of %s", p.Proxies[0], p.Images, o.data.Name)
 	if p.Log {

@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -31,7 +32,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/runtime"
@@ -57,6 +57,10 @@ func Names() []string { return []string{GradNorm, Snip, Grasp, Synflow, JacobCov
 
 // Evaluator scores by proxies. It may be used by several goroutines at once.
 type Evaluator struct {
+	// Alone computes each architecture by graphs of its own, with all that has no bearing: for comparisons. It is set before
+	// the first evaluation.
+	Alone bool
+
 	settings Settings
 	runtime  *runtime.Runtime
 	space    *space.Space
@@ -64,6 +68,13 @@ type Evaluator struct {
 	seed     uint64
 	images   []float32
 	labels   []int64
+
+	loading sync.Once
+	shared  *shared // nil where every architecture has graphs of its own
+	loadErr error
+
+	mu    sync.Mutex
+	known map[string]score.Result // by the architecture without what has no bearing
 }
 
 var _ score.Evaluator = (*Evaluator)(nil)
@@ -85,7 +96,7 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 		}
 		return nil, wrap(fmt.Errorf("there are %d training images for a batch of %d; set the number of images lower", count, st.Images))
 	}
-	e := &Evaluator{settings: st, runtime: rt, space: s, macro: m, seed: seedOf}
+	e := &Evaluator{settings: st, runtime: rt, space: s, macro: m, seed: seedOf, known: map[string]score.Result{}}
 	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: st.Images, Shuffle: true, DropLast: true, Seed: seed.Derive(seedOf, "images")})
 	if err != nil {
 		return nil, wrap(err)
@@ -100,6 +111,14 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 	return e, nil
 }
 
+// Close frees what the evaluator holds. It must not be called during an evaluation.
+func (e *Evaluator) Close() error {
+	if e.shared == nil {
+		return nil
+	}
+	return e.shared.close()
+}
+
 // Evaluate implements score.Evaluator. An architecture for which a proxy has no value, such as one whose logits do not depend on the
 // images, fails.
 func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architecture) ([]score.Result, error) {
@@ -112,31 +131,34 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 	if err := ctx.Err(); err != nil {
 		return nil, wrap(err)
 	}
-	results := make([]score.Result, len(architectures))
-	first := map[string]int{}
-	var mu sync.Mutex
+	if e.loading.Do(func() { e.shared, e.loadErr = e.share() }); e.loadErr != nil {
+		return nil, wrap(e.loadErr)
+	}
+	var missing []space.Architecture
+	keys := make([]string, len(architectures))
+	asked := map[string]bool{}
+	for i, a := range architectures {
+		live := e.live(a)
+		keys[i] = live.Key()
+		if _, known := e.lookup(keys[i]); !known && !asked[keys[i]] {
+			asked[keys[i]] = true
+			missing = append(missing, live)
+		}
+	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(max(e.runtime.Threads(), 1)) // each with one thread
-	for i, a := range architectures {
-		if _, known := first[a.Key()]; known {
-			continue
-		}
-		first[a.Key()] = i
+	for _, a := range missing {
 		group.Go(func() error {
-			net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
-			values, err := e.measure(inner, net)
-			if none := new(noValueError); errors.As(err, &none) {
-				mu.Lock()
-				defer mu.Unlock()
-				results[i] = score.Failed(none)
-				return nil
+			values, err := e.measure(inner, a)
+			none := new(noValueError)
+			switch {
+			case errors.As(err, &none):
+				e.remember(a.Key(), score.Failed(none))
+			case err != nil:
+				return fmt.Errorf("architecture %s: %w", e.space.Format(a), err)
+			default:
+				e.remember(a.Key(), e.settings.result(values))
 			}
-			if err != nil {
-				return fmt.Errorf("architecture %s: %w", net.Architecture, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			results[i] = e.settings.result(values)
 			return nil
 		})
 	}
@@ -146,12 +168,42 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 		}
 		return nil, wrap(err)
 	}
-	for i, a := range architectures {
-		if at := first[a.Key()]; at != i {
-			results[i] = results[at]
-		}
+	results := make([]score.Result, len(architectures))
+	for i, key := range keys {
+		r, _ := e.lookup(key)
+		r.Metrics = maps.Clone(r.Metrics)
+		results[i] = r
 	}
 	return results, nil
+}
+
+// live returns an architecture that has the same values, of which fewer have to be computed: what does not lead to the output has
+// the gradient zero, and what leaves a node that is zero gives zero, since normalizations begin with the bias 0.
+func (e *Evaluator) live(a space.Architecture) space.Architecture {
+	if e.Alone {
+		return a
+	}
+	return (&supernet.Supernet{Space: e.space, Macro: e.macro}).Live(a)
+}
+
+// Known returns how many architectures have been computed so far. Those that differ only where it has no bearing count once.
+func (e *Evaluator) Known() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.known)
+}
+
+func (e *Evaluator) lookup(key string) (score.Result, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, ok := e.known[key]
+	return r, ok
+}
+
+func (e *Evaluator) remember(key string, r score.Result) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.known[key] = r
 }
 
 // noValueError says that a proxy has no value for an architecture.
@@ -162,106 +214,35 @@ type noValueError struct {
 // Error implements error.
 func (e *noValueError) Error() string { return e.proxy + " has no value: " + e.why }
 
-// measure computes the proxies of a network at its first weights.
-func (e *Evaluator) measure(ctx context.Context, net supernet.Network) (map[string]float64, error) {
-	index, _, err := net.Indexes()
-	if err != nil {
-		return nil, err
+// measure computes the proxies of an architecture at the first weights: all that it can by what all architectures share, and the
+// others by graphs of the architecture's own.
+func (e *Evaluator) measure(ctx context.Context, a space.Architecture) (map[string]float64, error) {
+	values := map[string]float64{}
+	if e.shared != nil {
+		if err := e.shared.measure(ctx, a, values); err != nil {
+			return nil, err
+		}
 	}
-	return e.at(ctx, net, index, initial(index, e.seed))
+	own := slices.DeleteFunc(slices.Clone(e.settings.Proxies), func(name string) bool { _, ok := values[name]; return ok })
+	if len(own) > 0 {
+		net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
+		index, _, err := net.Indexes()
+		if err != nil {
+			return nil, err
+		}
+		if err := e.alone(ctx, net, index, initial(index, e.seed), own, values); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range e.settings.Proxies {
+		if v := values[name]; math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, &noValueError{name, fmt.Sprintf("it is %v", v)}
+		}
+	}
+	return values, nil
 }
 
 // initial returns the first weights of a network.
 func initial(index *params.Index, from uint64) []float32 {
 	return index.InitializeApart(func(name string) *rand.Rand { return seed.New(from, "weights", name) })
-}
-
-// at computes the proxies at given weights.
-func (e *Evaluator) at(ctx context.Context, net supernet.Network, index *params.Index, weights []float32) (map[string]float64, error) {
-	out := map[string]float64{}
-	if err := e.sensitivity(ctx, net, index, weights, out); err != nil {
-		return nil, err
-	}
-	if e.wants(Synflow) {
-		v, err := e.synflow(ctx, net, index, weights)
-		if err != nil {
-			return nil, err
-		}
-		out[Synflow] = v
-	}
-	for _, name := range e.settings.Proxies {
-		if v := out[name]; math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, &noValueError{name, fmt.Sprintf("it is %v", v)}
-		}
-	}
-	return out, nil
-}
-
-func (e *Evaluator) wants(names ...string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(e.settings.Proxies, n) })
-}
-
-// session loads a graph that runs once or twice: rewriting it takes longer than it saves.
-func (e *Evaluator) session(name string, build func() (*onnx.ModelProto, error)) (*runtime.Session, error) {
-	m, err := build()
-	if err != nil {
-		return nil, err
-	}
-	data, err := onnx.Encode(m)
-	if err != nil {
-		return nil, err
-	}
-	return e.runtime.NewSession(data, runtime.SessionOptions{Name: name, Threads: 1, Optimization: "off"})
-}
-
-// sensitivity computes every proxy but synflow.
-func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index *params.Index, weights []float32, out map[string]float64) (err error) {
-	s := supernet.Sensitivity{
-		Batch: len(e.labels), Gradient: e.wants(GradNorm, Snip, Plain, Grasp), Jacobian: e.wants(JacobCov), Fisher: e.wants(Fisher),
-	}
-	if !s.Gradient && !s.Jacobian && !s.Fisher {
-		return nil
-	}
-	in := map[string]runtime.Tensor{
-		supernet.Images: {Shape: []int64{int64(s.Batch), int64(net.Image[0]), int64(net.Image[1]), int64(net.Image[2])}, Data: e.images},
-		supernet.Params: {Shape: []int64{int64(len(weights))}, Data: weights},
-	}
-	if s.Gradient || s.Fisher {
-		in[supernet.Labels] = runtime.Tensor{Shape: []int64{int64(s.Batch)}, Data: e.labels}
-	}
-	run := func(s supernet.Sensitivity) (_ map[string]runtime.Tensor, err error) {
-		session, err := e.session("gradients", func() (*onnx.ModelProto, error) { return net.Sensitivity(s) })
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, session.Close()) }()
-		return session.Run(ctx, in)
-	}
-	y, err := run(s)
-	if err != nil {
-		return err
-	}
-	if s.Gradient {
-		g := y[supernet.ParamsGradient].Data.([]float32)
-		ofGradient(index, weights, g, out)
-		if e.wants(Grasp) {
-			in[supernet.Direction] = runtime.Tensor{Shape: []int64{int64(len(g))}, Data: g}
-			second, err := run(supernet.Sensitivity{Batch: s.Batch, Curvature: true})
-			if err != nil {
-				return err
-			}
-			out[Grasp] = -dot(index, weights, second[supernet.Curvature].Data.([]float32))
-		}
-	}
-	if s.Fisher {
-		for _, v := range y[supernet.Fisher].Data.([]float32) {
-			out[Fisher] += float64(v)
-		}
-	}
-	if s.Jacobian {
-		if out[JacobCov], err = jacobCov(y[supernet.Jacobian].Data.([]float32), s.Batch); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -40,7 +40,8 @@ func TestProxiesAgreeWithPyTorch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := e.at(t.Context(), net, index, torchtest.Fill(index))
+		got := map[string]float64{}
+		err = e.alone(t.Context(), net, index, torchtest.Fill(index), Names(), got)
 		if err != nil {
 			t.Fatal(err)
 		}
