@@ -3,5 +3,5 @@
 //
 // The formulas are those of PyTorch's torch.optim.SGD and Adam and of torch.nn.utils.clip_grad_norm_. State
 // vectors start as zeros, which makes the first step PyTorch's too. Weight decay is added to the gradient (L2
-// regularization) and applies to all parameters.
+// regularization) and applies to all parameters, or to those that SGD.Decayed names.
 package optimizer

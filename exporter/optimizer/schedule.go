@@ -35,3 +35,28 @@ func Warmup(steps int, s Schedule) Schedule {
 		return s(t - max(steps, 0))
 	}
 }
+
+// OneCycle rises from initial to peak within the share rise of all total steps, and falls to final at the last of them (Smith and
+// Topin, 2018, arXiv 1708.07120; the two phases of torch.optim.lr_scheduler.OneCycleLR). Both ways go along half a cosine, or
+// along a line when linear. rise lies within [0, 1].
+func OneCycle(initial, peak, final, rise float64, total int, linear bool) Schedule {
+	top, last := rise*float64(total)-1, float64(total-1)
+	between := func(from, to, share float64) float64 {
+		if linear {
+			return from + (to-from)*share
+		}
+		return to + (from-to)*(1+math.Cos(math.Pi*share))/2
+	}
+	return func(t int) float64 {
+		switch at := float64(t); {
+		case total < 2:
+			return peak
+		case at >= last && last > top:
+			return final
+		case top > 0 && at <= top || last <= top:
+			return between(initial, peak, min(at/top, 1))
+		default:
+			return between(peak, final, (at-top)/(last-top))
+		}
+	}
+}

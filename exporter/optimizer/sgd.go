@@ -12,11 +12,14 @@ type SGD struct {
 	Momentum    float32 // 0 up to but not including 1; 0 needs no state
 	WeightDecay float32 // 0 and more
 	Nesterov    bool    // needs momentum
+	// Decayed, when not nil, is a factor of the weight decay for each of the N parameters: 1 where it acts and 0 where it does
+	// not, as in a network whose normalizations and biases are spared.
+	Decayed []float32
 }
 
 // Step returns the parameters and the momentum after one step of
 //
-//	g = grad + WeightDecay * params
+//	g = grad + WeightDecay * Decayed * params
 //	momentum' = Momentum * momentum + g
 //	params' = params - lr * (Nesterov ? g + Momentum * momentum' : momentum')
 //
@@ -31,7 +34,18 @@ func (o SGD) Step(params, grad, momentum, lr *graph.Value) (nextParams, nextMome
 	if !checkVectors("SGD", lr, params, grad) {
 		return params, momentum
 	}
-	grad = decayed(grad, params, o.WeightDecay)
+	switch {
+	case o.Decayed == nil || o.WeightDecay == 0:
+		grad = decayed(grad, params, o.WeightDecay)
+	case len(o.Decayed) != params.Size():
+		g.Fail("SGD", fmt.Errorf("%d factors of the weight decay for %d parameters", len(o.Decayed), params.Size()))
+	default:
+		factors := make([]float32, len(o.Decayed))
+		for i, f := range o.Decayed {
+			factors[i] = o.WeightDecay * f
+		}
+		grad = graph.Add(grad, graph.Mul(params, g.Floats(factors, len(factors))))
+	}
 	if o.Momentum == 0 {
 		return graph.Sub(params, graph.Mul(grad, lr)), momentum
 	}

@@ -185,9 +185,7 @@ func (s *stage) costs(ctx context.Context, e score.Evaluator, sp *space.Space, d
 	if n.Stages != supernet.DefaultStages {
 		m.Stages = n.Stages
 	}
-	if sp.Pairs {
-		m.Stem = supernet.Stem(n.Stem)
-	}
+	m.Stem = supernet.StemFor(sp, n.Stem)
 	return cost.New(e, rt, sp, m, settings.Costs)
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 )
 
-// Stem is how a network of the DARTS space begins.
+// Stem is how a network begins. The DARTS space has StemCIFAR and StemImageNet; networks of other spaces begin with a 3x3 convolution and
+// normalization, which in them is the empty Stem, or with one of the others.
 type Stem string
 
 const (
@@ -17,7 +18,17 @@ const (
 	StemCIFAR Stem = "cifar"
 	// StemImageNet are three 3x3 convolutions of stride 2, to an eighth of the resolution.
 	StemImageNet Stem = "imagenet"
+	// StemPooled is a 3x3 convolution with normalization and a 2x2 max pool, so that cells run at half the resolution. Where time is
+	// short, a cell at full resolution costs more than it gives.
+	StemPooled Stem = "pooled"
+	// StemDeep is two 3x3 convolutions with normalization, the first to half of the channels, and a 2x2 max pool.
+	StemDeep Stem = "deep"
 )
+
+// Stems returns the names of all stems.
+func Stems() []string {
+	return []string{string(StemCIFAR), string(StemImageNet), string(StemPooled), string(StemDeep)}
+}
 
 // DARTSMacro is the skeleton of the DARTS space (Liu, Simonyan and Yang, ICLR 2019; quark0/darts, cnn/model.py and
 // model_search.py): a stem, Layers cells of which each takes the outputs of the two before it, global average pool and a

@@ -47,7 +47,7 @@ func (sn *Supernet) Stem(batch int, weights []float32) (*onnx.ModelProto, error)
 func (sn *Supernet) Body(batch int, a space.Architecture, weights []float32) (*onnx.ModelProto, error) {
 	return sn.constant("body", a, weights, func(g *graph.Graph, l *layers) {
 		sn.needStem(g)
-		x := g.Input(Features, graph.Float32, []int{batch, sn.Macro.Channels, sn.Macro.Image[1], sn.Macro.Image[2]}, "Output of the stem.")
+		x := g.Input(Features, graph.Float32, []int{batch, sn.Macro.Channels, sn.Macro.Image[1] / sn.Macro.stride(), sn.Macro.Image[2] / sn.Macro.stride()}, "Output of the stem.")
 		g.Output(Logits, l.body(x, sn.Macro, l.discreteCell(sn.Space, sn.Live(a), false)), "Unnormalized scores of the classes.")
 	})
 }

@@ -100,7 +100,7 @@ func (n GenotypeNetwork) TrainStep(t GenotypeTraining) (*onnx.ModelProto, error)
 	total := objective(g, logits, t.LabelSmoothing)
 	if second != nil {
 		done := g.Scope("auxiliary_loss")
-		more := loss.CrossEntropy(second, labelsOf(g), float32(t.LabelSmoothing))
+		more := loss.CrossEntropy(second, inputOf(g, Labels), float32(t.LabelSmoothing))
 		total = graph.Add(total, graph.Mul(more, g.Scalar(float32(t.Auxiliary))))
 		done()
 		g.Output(AuxiliaryLoss, more, "Mean cross-entropy of the auxiliary head.")
@@ -108,18 +108,8 @@ func (n GenotypeNetwork) TrainStep(t GenotypeTraining) (*onnx.ModelProto, error)
 	if _, err := t.update(g, total, index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network of a genotype: training step: %w", err)
 	}
-	g.Output(next+Running, l.average(g, running), "The running statistics after this step.")
+	t.moveRunning(g, l, running)
 	return n.finish(g, graph.ModelOptions{Doc: "One training step of a stand-alone network of the DARTS space."})
-}
-
-// labelsOf returns the input that objective has added.
-func labelsOf(g *graph.Graph) *graph.Value {
-	for _, v := range g.Inputs() {
-		if v.Name() == Labels {
-			return v
-		}
-	}
-	return nil
 }
 
 // dropPath returns what applies drop path to an edge after the other, or nil.

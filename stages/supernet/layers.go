@@ -152,8 +152,18 @@ func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph
 
 // stem is what comes before the first cell.
 func (l *layers) stem(x *graph.Value, m Macro) *graph.Value {
-	defer x.Graph().Scope("stem")()
-	return l.norm(l.conv(x, m.Channels, 3, 1), true, nil)
+	g := x.Graph()
+	defer g.Scope("stem")()
+	if m.Stem == StemDeep {
+		done := g.Scope("first")
+		x = graph.Relu(l.norm(l.conv(x, (m.Channels+1)/2, 3, 1), true, nil))
+		done()
+	}
+	x = l.norm(l.conv(x, m.Channels, 3, 1), true, nil)
+	if m.stride() == 1 {
+		return x
+	}
+	return graph.MaxPool(x, graph.SquarePool(2, 2, 0))
 }
 
 // body is everything after the stem.

@@ -16,7 +16,7 @@ type Macro struct {
 	Cells    int    `json:"cells"`    // cells a stage, the benchmark uses 5; in the DARTS space cells in all, its layers
 	Classes  int    `json:"classes"`
 	Image    [3]int `json:"image"`          // channels, height, width of the input
-	Stem     Stem   `json:"stem,omitempty"` // only the DARTS space has a choice
+	Stem     Stem   `json:"stem,omitempty"` // "" is the space's own; see StemFor
 	// Stages is the number of stages, of which each has twice the channels and half the resolution of the one before; 0 is
 	// the 3 of the benchmark. The DARTS space has 3.
 	Stages int `json:"stages,omitempty"`
@@ -42,8 +42,8 @@ const (
 func (m Macro) CheckFor(s *space.Space) error {
 	if !s.Pairs {
 		err := errors.Join(m.Check(), m.checkPartial(s))
-		if m.Stem != "" {
-			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("the space %s has one stem only; leave the setting out", s.Name)})
+		if m.Stem != "" && m.Stem != StemPooled && m.Stem != StemDeep {
+			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("%q is no stem of the space %s, which has %s and %s; leave the setting out for a 3x3 convolution alone", m.Stem, s.Name, StemPooled, StemDeep)})
 		}
 		return err
 	}
@@ -58,6 +58,22 @@ func (m Macro) CheckFor(s *space.Space) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, m.checkPartial(s))...)
+}
+
+// StemFor returns the stem of a network of a space that a setting of this name means: cifar is the usual one of every space.
+func StemFor(s *space.Space, name string) Stem {
+	if !s.Pairs && name == string(StemCIFAR) {
+		return ""
+	}
+	return Stem(name)
+}
+
+// stride is what the stem divides the resolution by.
+func (m Macro) stride() int {
+	if m.Stem == StemPooled || m.Stem == StemDeep {
+		return 2
+	}
+	return 1
 }
 
 // flatten returns the errors that errors.Join has joined.
@@ -101,15 +117,15 @@ func (m Macro) Check() error {
 }
 
 func (m Macro) checkImage() error {
-	step := 1 << (m.stages() - 1)
+	step := m.stride() << (m.stages() - 1)
 	least := max(8, 2*step)
 	switch {
 	case m.Image[0] < 1 || m.Image[1] < least || m.Image[2] < least:
 		return fmt.Errorf("images of %d channels, %dx%d; at least one channel and %dx%d pixels are needed", m.Image[0], m.Image[1], m.Image[2], least, least)
 	case m.Image[1]%step != 0 || m.Image[2]%step != 0:
 		times := "twice"
-		if m.stages() != DefaultStages {
-			times = fmt.Sprintf("%d times", m.stages()-1)
+		if halvings := m.stages() - 2 + m.stride(); halvings != DefaultStages-1 {
+			times = fmt.Sprintf("%d times", halvings)
 		}
 		return fmt.Errorf("images of %dx%d; height and width must be divisible by %d, since the network halves them %s (set the dataset's size, for example to %d)", m.Image[1], m.Image[2], step, times, m.Image[1]/step*step)
 	}

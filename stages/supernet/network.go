@@ -113,7 +113,7 @@ func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
 	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
 	}
-	g.Output(next+Running, l.average(g, running), "The running statistics after this step.")
+	t.moveRunning(g, l, running)
 	m, err := g.Model(graph.ModelOptions{Doc: "One training step of a stand-alone network.", Metadata: n.metadata(g)})
 	if err != nil {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)

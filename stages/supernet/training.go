@@ -16,32 +16,39 @@ import (
 // Names of the inputs and outputs of the graphs of this package. State that a step replaces goes in under its name
 // and comes out under "next_" and its name.
 const (
-	Images        = "images"             // float32 [batch, channels, height, width], normalized
-	Labels        = "labels"             // int64 [batch], 0 to classes-1
-	Probabilities = "probabilities"      // float32 [edges, operations], the edge probabilities
-	Choices       = "choices"            // int64 [edges], the operation on each edge
-	Params        = "params"             // float32 [parameters], the weights in the order of parameters.json
-	Momentum      = "momentum"           // float32 [parameters], the optimizer's momentum buffer
-	Running       = "running"            // float32 [statistics], running means and variances
-	LearningRate  = "learning_rate"      // float32 [1]
-	Logits        = "logits"             // float32 [batch, classes]
-	Loss          = "loss"               // float32 [1], mean cross-entropy of the batch
-	Correct       = "correct"            // float32 [1], images whose largest logit is their label's
-	Gradient      = "grad_probabilities" // float32 [edges, operations], of the loss
-	Alpha         = "alpha"              // float32 [edges, operations], the architecture parameters
-	AlphaGradient = "grad_alpha"         // float32 [edges, operations], of the loss
-	next          = "next_"
+	Images          = "images"             // float32 [batch, channels, height, width], normalized
+	Labels          = "labels"             // int64 [batch], 0 to classes-1
+	Probabilities   = "probabilities"      // float32 [edges, operations], the edge probabilities
+	Choices         = "choices"            // int64 [edges], the operation on each edge
+	Params          = "params"             // float32 [parameters], the weights in the order of parameters.json
+	Momentum        = "momentum"           // float32 [parameters], the optimizer's momentum buffer
+	Running         = "running"            // float32 [statistics], running means and variances
+	LearningRate    = "learning_rate"      // float32 [1]
+	Averaged        = "averaged_params"    // float32 [parameters], moving average of the weights
+	AveragedRunning = "averaged_running"   // float32 [statistics], moving average of the running statistics
+	AverageKeep     = "average_keep"       // float32 [1], share of the old value that the averages keep in this step
+	Logits          = "logits"             // float32 [batch, classes]
+	Loss            = "loss"               // float32 [1], mean cross-entropy of the batch
+	Correct         = "correct"            // float32 [1], images whose largest logit is their label's
+	Gradient        = "grad_probabilities" // float32 [edges, operations], of the loss
+	Alpha           = "alpha"              // float32 [edges, operations], the architecture parameters
+	AlphaGradient   = "grad_alpha"         // float32 [edges, operations], of the loss
+	next            = "next_"
 )
 
 // Training are the settings of a training step, as they stand in a document.
 type Training struct {
-	Batch          int     `yaml:"batch" json:"batch" doc:"Images a training step."`
-	Momentum       float64 `yaml:"momentum" json:"momentum" doc:"Momentum of SGD, 0 to below 1."`
-	Nesterov       bool    `yaml:"nesterov" json:"nesterov" doc:"Whether the momentum is Nesterov's."`
-	WeightDecay    float64 `yaml:"weight_decay" json:"weight_decay" doc:"Weight decay (L2) of SGD."`
-	Clip           float64 `yaml:"clip" json:"clip" doc:"Largest norm of the gradient of all weights together; 0 does not clip."`
-	LabelSmoothing float64 `yaml:"label_smoothing" json:"label_smoothing" doc:"Share of the target that is spread over all classes, 0 to below 1."`
-	Recompute      bool    `yaml:"recompute" json:"recompute" doc:"Whether to compute activations that are cheap to compute again in the backward pass instead of keeping them: less memory, the same results but for rounding."`
+	Batch              int     `yaml:"batch" json:"batch" doc:"Images a training step."`
+	Momentum           float64 `yaml:"momentum" json:"momentum" doc:"Momentum of SGD, 0 to below 1."`
+	Nesterov           bool    `yaml:"nesterov" json:"nesterov" doc:"Whether the momentum is Nesterov's."`
+	WeightDecay        float64 `yaml:"weight_decay" json:"weight_decay" doc:"Weight decay (L2) of SGD."`
+	Clip               float64 `yaml:"clip" json:"clip" doc:"Largest norm of the gradient of all weights together; 0 does not clip."`
+	LabelSmoothing     float64 `yaml:"label_smoothing" json:"label_smoothing" doc:"Share of the target that is spread over all classes, 0 to below 1."`
+	SpareNormalization bool    `yaml:"spare_normalization" json:"spare_normalization,omitempty" doc:"Whether weight decay leaves the scales and shifts of normalizations and all biases alone, and acts on the weights of convolutions and linear layers only."`
+	Recompute          bool    `yaml:"recompute" json:"recompute" doc:"Whether to compute activations that are cheap to compute again in the backward pass instead of keeping them: less memory, the same results but for rounding."`
+	// Average adds a moving average of the weights, and of the running statistics where a step has them, to the step's state, with
+	// the share that it keeps as an input. What trains decides whether it wants one, so it is no setting of a document's step.
+	Average bool `yaml:"-" json:"average,omitempty"`
 }
 
 // DefaultTraining returns the settings of the DARTS baseline on NAS-Bench-201 (Dong and Yang, ICLR 2020).
@@ -92,11 +99,54 @@ func (t Training) update(g *graph.Graph, objective *graph.Value, index *params.I
 	if t.Clip > 0 {
 		gradient, _ = optimizer.ClipGlobalNorm(gradient, float32(t.Clip))
 	}
-	sgd := optimizer.SGD{Momentum: float32(t.Momentum), WeightDecay: float32(t.WeightDecay), Nesterov: t.Nesterov}
+	sgd := optimizer.SGD{Momentum: float32(t.Momentum), WeightDecay: float32(t.WeightDecay), Nesterov: t.Nesterov, Decayed: t.decayed(index)}
 	nextParams, nextMomentum := sgd.Step(vector, gradient, momentum, lr)
 	g.Output(next+Params, nextParams, "The weights after this step.")
 	g.Output(next+Momentum, nextMomentum, "The momentum buffer after this step.")
+	if t.Average {
+		keep := g.Input(AverageKeep, graph.Float32, []int{1}, "Share of the old value that the moving averages keep in this step.")
+		averaged := g.Input(Averaged, graph.Float32, []int{index.Total()}, "Moving average of the weights.")
+		g.Output(next+Averaged, optimizer.Average(averaged, nextParams, keep), "The moving average of the weights after this step.")
+	}
 	return grads[index.Len():], nil
+}
+
+// decayed returns the factors of the weight decay, or nil where it acts on all parameters alike.
+func (t Training) decayed(index *params.Index) []float32 {
+	if !t.SpareNormalization {
+		return nil
+	}
+	out := make([]float32, index.Total())
+	for _, p := range index.All() {
+		// Only what normalizations and biases are made of has fewer than two dimensions.
+		if len(p.Shape) < 2 {
+			continue
+		}
+		for i := range p.Of(out) {
+			p.Of(out)[i] = 1
+		}
+	}
+	return out
+}
+
+// moveRunning adds the running statistics after this step to a training graph, and their moving average if there is to be one.
+func (t Training) moveRunning(g *graph.Graph, l *layers, running *graph.Value) {
+	after := l.average(g, running)
+	g.Output(next+Running, after, "The running statistics after this step.")
+	if t.Average {
+		averaged := g.Input(AveragedRunning, graph.Float32, running.Shape(), "Moving average of the running statistics.")
+		g.Output(next+AveragedRunning, optimizer.Average(averaged, after, inputOf(g, AverageKeep)), "The moving average of the running statistics after this step.")
+	}
+}
+
+// inputOf returns the input of a graph that has the name, or nil.
+func inputOf(g *graph.Graph, name string) *graph.Value {
+	for _, v := range g.Inputs() {
+		if v.Name() == name {
+			return v
+		}
+	}
+	return nil
 }
 
 func inputImages(g *graph.Graph, batch int, m Macro) *graph.Value {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/exporter/optimizer"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
@@ -63,11 +64,13 @@ func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.J
 	}
 	r := &run{Settings: s, until: until, job: job, states: map[string]*runtime.State{}}
 	defer func() { err = errors.Join(err, r.close()) }()
-	build := func() (*onnx.ModelProto, error) { return net.TrainStep(s.Training) }
+	step := s.Training
+	step.Average = s.Average > 0
+	build := func() (*onnx.ModelProto, error) { return net.TrainStep(step) }
 	if isGenotype {
 		r.drop = s.DropPath > 0 && g.Drops() > 0
 		build = func() (*onnx.ModelProto, error) {
-			return g.TrainStep(supernet.GenotypeTraining{Training: s.Training, Auxiliary: s.Auxiliary, DropPath: s.DropPath > 0})
+			return g.TrainStep(supernet.GenotypeTraining{Training: step, Auxiliary: s.Auxiliary, DropPath: s.DropPath > 0})
 		}
 	}
 	if err := r.prepare(rt, build, data, index, running); err != nil {
@@ -81,7 +84,7 @@ func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.J
 	v := r.vectors()
 	return &Trained{
 		Network: net, History: r.history, parameters: kept.Total(), index: index, running: running,
-		weights: v[supernet.Params], statistics: v[supernet.Running],
+		weights: v[r.result(supernet.Params)], statistics: v[r.result(supernet.Running)],
 	}, nil
 }
 
@@ -126,6 +129,7 @@ type run struct {
 	history []result.TrainEpoch
 
 	images, rate, loss, correct []float32
+	keep                        []float32 // share that the moving averages keep; nil where there are none
 	drop                        bool      // whether the step takes drop path
 	drops                       []float32 // its input
 	labels                      []int64
@@ -162,18 +166,27 @@ func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error
 	if err != nil {
 		return err
 	}
-	for name, n := range map[string]int{supernet.Params: index.Total(), supernet.Momentum: index.Total(), supernet.Running: running.Total()} {
+	lengths := map[string]int{supernet.Params: index.Total(), supernet.Momentum: index.Total(), supernet.Running: running.Total()}
+	if r.Average > 0 {
+		lengths[supernet.Averaged], lengths[supernet.AveragedRunning] = index.Total(), running.Total()
+	}
+	for name, n := range lengths {
 		s, err := rt.NewState(n)
 		if err != nil {
 			return err
 		}
 		r.states[name] = s
 	}
-	if err := r.states[supernet.Params].Write(index.Initialize(seed.New(r.job.Seed, "weights"))); err != nil {
-		return err
-	}
-	if err := r.states[supernet.Running].Write(running.Initialize(seed.New(r.job.Seed, "running"))); err != nil {
-		return err
+	first := map[string][]float32{supernet.Params: index.Initialize(seed.New(r.job.Seed, "weights")), supernet.Running: running.Initialize(seed.New(r.job.Seed, "running"))}
+	for name, v := range first {
+		if err := r.states[name].Write(v); err != nil {
+			return err
+		}
+		if averaged := r.result(name); averaged != name {
+			if err := r.states[averaged].Write(v); err != nil {
+				return err
+			}
+		}
 	}
 	m, err := build()
 	if err != nil {
@@ -196,8 +209,22 @@ func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error
 			return err
 		}
 	}
+	if r.Average > 0 {
+		if r.keep, err = r.step.Float32(supernet.AverageKeep); err != nil {
+			return err
+		}
+	}
 	r.labels, err = r.step.Int64(supernet.Labels)
 	return err
+}
+
+// result returns the name of the state that the training gives for the weights or the running statistics: their moving average,
+// if there is one.
+func (r *run) result(name string) string {
+	if r.Average == 0 {
+		return name
+	}
+	return map[string]string{supernet.Params: supernet.Averaged, supernet.Running: supernet.AveragedRunning}[name]
 }
 
 // dropPath draws the edges that each image of a step goes without. What is kept is larger for it, so that the mean stays.
@@ -261,8 +288,11 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func
 		}
 		copy(r.images, b.X)
 		copy(r.labels, b.Y)
-		rate := schedule(epoch*r.loader.Batches() + p.Steps)
-		r.rate[0] = float32(rate)
+		t := epoch*r.loader.Batches() + p.Steps
+		r.rate[0] = float32(schedule(t))
+		if r.keep != nil {
+			r.keep[0] = float32(optimizer.AverageKeep(r.Average, t))
+		}
 		r.dropPath(epoch, rng)
 		if err := r.step.Run(step); err != nil {
 			return fmt.Errorf("training: %w", err)

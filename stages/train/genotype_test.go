@@ -104,7 +104,7 @@ func TestDropPathKeepsTheMeanAndRises(t *testing.T) {
 func TestSettingsOfTheDARTSSpaceAreRefusedElsewhere(t *testing.T) {
 	in := inputs(t, stagetest.DefaultImages())
 	for setting, want := range map[string]string{
-		"auxiliary: 0.4": "auxiliary: the architecture is of the space nasbench201", "drop_path: 0.1": "drop_path: the architecture", "stem: imagenet": "stem: the architecture",
+		"auxiliary: 0.4": "auxiliary: the architecture is of the space nasbench201", "drop_path: 0.1": "drop_path: the architecture", "stem: imagenet": `stem: "imagenet" is no stem of the space nasbench201`,
 	} {
 		if res := training(t, in, setting).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), want) {
 			t.Errorf("%s: %v", setting, res.Err)

@@ -79,15 +79,13 @@ func (s *Settings) Network(sp *space.Space, architecture string, data *dataset.D
 		net.Stages = s.Stages
 	}
 	var errs []error
-	if sp.Pairs {
-		net.Stem = supernet.Stem(s.Stem)
-	} else {
+	net.Stem = supernet.StemFor(sp, s.Stem)
+	if !sp.Pairs {
 		only := func(given bool, path string) {
 			if given {
 				errs = append(errs, &pipeline.SettingError{Path: path, Err: fmt.Errorf("the architecture is of the space %s; only networks of the space darts have this setting, so leave it out", sp.Name)})
 			}
 		}
-		only(s.Stem != string(supernet.StemCIFAR), "stem")
 		only(s.Auxiliary > 0, "auxiliary")
 		only(s.DropPath > 0, "drop_path")
 	}

@@ -156,9 +156,7 @@ func (o *Opened) macro() supernet.Macro {
 	if n.Stages != supernet.DefaultStages {
 		m.Stages = n.Stages
 	}
-	if o.Space.Pairs {
-		m.Stem = supernet.Stem(n.Stem)
-	}
+	m.Stem = supernet.StemFor(o.Space, n.Stem)
 	return m
 }
 

@@ -49,7 +49,7 @@ type NetworkSettings struct {
 	Channels int    `yaml:"channels" doc:"Channels of the first cells."`
 	Cells    int    `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
 	Stages   int    `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
-	Stem     string `yaml:"stem" enum:"cifar,imagenet" doc:"How a network of the darts space begins: cifar or imagenet."`
+	Stem     string `yaml:"stem" enum:"cifar,imagenet,pooled,deep" doc:"How a network begins, as in the stage kind train."`
 }
 
 // SharingSettings say what weight sharing scores on.
@@ -100,7 +100,7 @@ func (st Settings) Validate(path string) error {
 	check(st.Network.Channels >= 1, "network.channels", "%d channels; at least 1 is needed", st.Network.Channels)
 	check(st.Network.Cells >= 1, "network.cells", "%d cells; at least 1 is needed", st.Network.Cells)
 	check(st.Network.Stages >= 1, "network.stages", "%d stages; at least 1 is needed", st.Network.Stages)
-	if stems := []string{string(supernet.StemCIFAR), string(supernet.StemImageNet)}; !slices.Contains(stems, st.Network.Stem) {
+	if stems := supernet.Stems(); !slices.Contains(stems, st.Network.Stem) {
 		errs = append(errs, pipeline.UnknownValue(at("network.stem"), st.Network.Stem, stems))
 	}
 	errs = append(errs, st.Costs.Validate(at("costs")))
