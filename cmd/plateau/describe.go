@@ -116,6 +116,9 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 	}
 	defaults := supernet.Macro{Channels: 16, Cells: 5, Classes: 10, Image: [3]int{3, 32, 32}}
 	cells, count := "cells", &o.cells
+	if s.Whole {
+		defaults.Cells = 1
+	}
 	if s.Pairs {
 		defaults.Channels, defaults.Cells = 36, 20
 		if !given("cells") {
@@ -150,7 +153,7 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 
 // spaceFlag is the help of the flag --space.
 func spaceFlag() string {
-	return "search space: " + strings.Join(space.Names(), ", ") + ", or a YAML file that declares one (name, nodes, edges, operations)"
+	return "search space: " + strings.Join(space.Names(), ", ") + ", plain (networks without cells: resnet9), or a YAML file that declares one (name, nodes, edges, operations)"
 }
 
 // parseSpace returns the space with a name, or the one that a file declares.
@@ -182,6 +185,11 @@ func parseArchitecture(spaceName, text string) (*space.Space, space.Architecture
 	s, err := parseSpace(spaceName)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, named := range s.Published() {
+		if named.Name == text {
+			return s, named.Architecture, nil
+		}
 	}
 	a, err := s.Parse(text)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/seed"
@@ -109,7 +110,7 @@ func (s *Settings) validateChoice() error {
 
 // named returns the space that the setting space names.
 func (s *Settings) named() (*space.Space, error) {
-	known := []string{space.DARTS().Name, space.NASBench201().Name}
+	known := []string{space.DARTS().Name, space.NASBench201().Name, space.Plain().Name}
 	if !slices.Contains(known, s.Space) {
 		return nil, pipeline.UnknownValue("space", s.Space, known)
 	}
@@ -122,6 +123,9 @@ func (s *Settings) named() (*space.Space, error) {
 
 // checkSpace reports whether the settings can choose in a space.
 func (s *Settings) checkSpace(sp *space.Space) error {
+	if sp.Whole {
+		return &pipeline.SettingError{Path: "choose", Err: fmt.Errorf("the space %s has nothing to choose from; name one of its networks: genotype: %s", sp.Name, strings.Join(sp.Operations, ", "))}
+	}
 	if s.Choose == Published && len(sp.Published()) == 0 {
 		return &pipeline.SettingError{Path: "choose", Err: fmt.Errorf("nothing is published of the space %s; use %s or %s", sp.Name, Largest, Random)}
 	}

@@ -267,3 +267,15 @@ func TestMistakesOfAChoice(t *testing.T) {
 		}
 	}
 }
+
+func TestPlainNetworkIsGiven(t *testing.T) {
+	a, res := given(t, "{space: plain, genotype: resnet9}")
+	if a.Space != "plain" || a.Architecture != "resnet9" || !slices.Equal(a.Operations, []string{"resnet9"}) || res.Summary != "plain: resnet9" {
+		t.Errorf("%+v %q", a, res.Summary)
+	}
+	s := DefaultSettings()
+	s.Space, s.Choose = "plain", Largest
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "choose: the space plain has nothing to choose from; name one of its networks: genotype: resnet9") {
+		t.Error(err)
+	}
+}

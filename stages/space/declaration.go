@@ -59,7 +59,7 @@ func (d Declaration) Space() (*Space, error) {
 		fail("name", "the space has no name; give one by which files and messages can call it")
 	case strings.Trim(d.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || len(d.Name) > 64:
 		fail("name", "%q; use up to 64 letters, digits, - and _", shorten(d.Name, 64))
-	case slices.Contains(Names(), d.Name):
+	case known(d.Name):
 		fail("name", "%s is a space that exists; give another name", d.Name)
 	}
 	s := &Space{Name: d.Name, Nodes: d.Nodes, Operations: slices.Clone(d.Operations)}
@@ -158,7 +158,7 @@ func (d Declaration) checkOperations(fail func(path, format string, args ...any)
 // Reference returns the text by which files refer to the space and ByName finds it again: its name or, for a space of
 // one's own, its declaration as JSON.
 func (s *Space) Reference() string {
-	if slices.Contains(Names(), s.Name) {
+	if known(s.Name) {
 		return s.Name
 	}
 	d := Declaration{Name: s.Name, Nodes: s.Nodes, Operations: s.Operations, Edges: []string{}}
@@ -173,6 +173,9 @@ func (s *Space) Reference() string {
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
+
+// known reports whether ByName finds a space by this name.
+func known(name string) bool { return name == plainName || slices.Contains(Names(), name) }
 
 // parseReference reads the declaration that Reference writes.
 func parseReference(text string) (*Space, error) {

@@ -19,9 +19,17 @@ import (
 // sep_conv, d3 and d5 for dil_conv); here DARTS_V2:
 //
 //	normal s3:0 s3:1/s3:0 s3:1/k:0 s3:1/k:0 d3:2, reduce m:0 m:1/m:1 k:2/m:0 k:2/m:1 k:2
+//
+// A whole network is written as its name.
 func (s *Space) Format(a Architecture) string {
 	if s.Pairs {
 		return s.formatPairs(a)
+	}
+	if s.Whole {
+		if s.Check(a) != nil {
+			return "?"
+		}
+		return s.Operations[a[0]]
 	}
 	var b strings.Builder
 	for e, edge := range s.Edges {
@@ -73,6 +81,16 @@ func (s *Space) Parse(text string) (Architecture, error) {
 		return s.parsePairs(text)
 	}
 	p := parser{space: s, text: text}
+	if s.Whole {
+		op := p.operation()
+		if p.err == nil && p.at < len(text) {
+			p.fail(text[p.at:], "the end")
+		}
+		if p.err != nil {
+			return nil, p.err
+		}
+		return Architecture{op}, nil
+	}
 	a := make(Architecture, 0, len(s.Edges))
 	for e, edge := range s.Edges {
 		if e == 0 || edge.To != s.Edges[e-1].To {

@@ -42,6 +42,8 @@ type Space struct {
 	// Pairs tells that every node keeps two of its edges: an architecture has "none", which is operation 0, on the others, and
 	// another operation on those that are kept. Each node has at least two edges then.
 	Pairs bool
+	// Whole tells that an operation is a whole network instead of a part of a cell (Plain).
+	Whole bool
 }
 
 // NASBench201 returns the space of NAS-Bench-201 (Dong and Yang, ICLR 2020): 4 nodes, 6 edges, 5 operations,
@@ -70,7 +72,7 @@ func DARTS() *Space {
 	}
 }
 
-// Names returns the names that ByName knows.
+// Names returns the names of the spaces that can be searched. ByName also knows that of Plain.
 func Names() []string { return []string{"nasbench201", "darts"} }
 
 // ByName returns the space with the given name, or the one that a declaration in JSON describes, as Reference writes it. The
@@ -84,6 +86,8 @@ func ByName(name string) (*Space, error) {
 		return NASBench201(), nil
 	case "darts":
 		return DARTS(), nil
+	case plainName:
+		return Plain(), nil
 	}
 	hint := ""
 	if near := nearest(name, Names()); near != "" {

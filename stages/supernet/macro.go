@@ -40,6 +40,9 @@ const (
 
 // CheckFor is Check for the networks of a space. A mistake in Stem is a *pipeline.SettingError too.
 func (m Macro) CheckFor(s *space.Space) error {
+	if s.Whole {
+		return m.checkPlain(s)
+	}
 	if !s.Pairs {
 		err := errors.Join(m.Check(), m.checkPartial(s))
 		if m.Stem != "" && m.Stem != StemPooled && m.Stem != StemDeep {

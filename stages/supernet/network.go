@@ -17,7 +17,8 @@ import (
 )
 
 // Network is one architecture in a macro skeleton: a stand-alone network with affine normalization. In the DARTS space it
-// is the GenotypeNetwork of the architecture.
+// is the GenotypeNetwork of the architecture, in the space of plain networks a network that is no skeleton with cells: then
+// Channels is its width, and Cells is 1.
 type Network struct {
 	Space        string `json:"space"`
 	Architecture string `json:"architecture"`
@@ -70,7 +71,7 @@ func (n Network) Indexes() (parameters, running *params.Index, err error) {
 	l := new(layers)
 	parameters, err = params.Collect(func(g *graph.Graph, b params.Binder) {
 		l.params = b
-		l.macro(inputImages(g, 2, n.Macro), n.Macro, l.discreteCell(s, a, true))
+		l.network(inputImages(g, 2, n.Macro), n.Macro, s, a)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("network %s: %w", n.Architecture, err)
@@ -109,7 +110,7 @@ func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
 	running := g.Input(Running, graph.Float32, []int{stats.Total()}, "Running means and variances of the normalizations.")
 	flat := params.NewFlat(index, vector)
 	l := &layers{params: flat}
-	logits := l.macro(x, n.Macro, l.discreteCell(s, a, true))
+	logits := l.network(x, n.Macro, s, a)
 	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
 	}
@@ -119,6 +120,14 @@ func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
 	}
 	return m, nil
+}
+
+// network writes the network of an architecture and returns its logits.
+func (l *layers) network(x *graph.Value, m Macro, s *space.Space, a space.Architecture) *graph.Value {
+	if s.Whole {
+		return l.plainNetwork(s.Operations[a[0]], x, m)
+	}
+	return l.macro(x, m, l.discreteCell(s, a, true))
 }
 
 // average moves the running statistics toward those of the batch, all at once.
@@ -155,7 +164,7 @@ func (n Network) Forward(batch int) (*onnx.ModelProto, error) {
 	g := graph.New("network")
 	x := inputImages(g, batch, n.Macro)
 	l := &layers{params: params.NewFlat(index, g.Input(Params, graph.Float32, []int{index.Total()}, "All weights, in the order of the parameter index."))}
-	g.Output(Logits, l.macro(x, n.Macro, l.discreteCell(s, a, true)), "Unnormalized scores of the classes.")
+	g.Output(Logits, l.network(x, n.Macro, s, a), "Unnormalized scores of the classes.")
 	return g.Model(graph.ModelOptions{Metadata: n.metadata(g)})
 }
 
@@ -182,7 +191,7 @@ func (n Network) Inference(parameters, running []float32) (*onnx.ModelProto, err
 	g := graph.New("classifier")
 	x := inputImages(g, 1, n.Macro)
 	l := &layers{params: params.NewConst(g, index, parameters), running: params.NewConst(g, stats, running)}
-	g.Output(Logits, l.macro(x, n.Macro, l.discreteCell(s, a, true)), "Unnormalized scores of the classes.")
+	g.Output(Logits, l.network(x, n.Macro, s, a), "Unnormalized scores of the classes.")
 	m, err := g.Model(graph.ModelOptions{Doc: "Image classifier.", DynamicBatch: true, Metadata: n.metadata(g)})
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", n.Architecture, err)

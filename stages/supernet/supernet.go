@@ -33,6 +33,9 @@ func New(s *space.Space, m Macro) (*Supernet, error) {
 	if err := m.CheckFor(s); err != nil {
 		return nil, fmt.Errorf("supernet of %s: %w", s.Name, err)
 	}
+	if s.Whole {
+		return nil, fmt.Errorf("the space %s has whole networks, which share no weights; train one by itself", s.Name)
+	}
 	sn := &Supernet{Space: s, Macro: m}
 	ix, err := params.Collect(func(g *graph.Graph, b params.Binder) {
 		p := g.Input(Probabilities, graph.Float32, []int{len(s.Edges), len(s.Operations)}, "")
