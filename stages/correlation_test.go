@@ -41,6 +41,7 @@ func TestCorrelationDocument(t *testing.T) {
 			"best_own_index": "10165", "best_own_truth": "72.28", "best_own_rank": "34",
 			"best_mean_index": "9930", "best_mean_truth": "73.51", "best_mean_rank": "1",
 			"best_median_index": "5292", "best_median_truth": "72.67", "best_median_rank": "18",
+			"spearman_mean_once": "0.8648", "spearman_mean_leave_out": "0.8574", "best_mean_once_index": "9930",
 			"table_epochs": "12", "truth_epochs": "200",
 		}},
 		"12 epochs": {[]string{"truth.path=" + short, "truth.column=cifar100_test"}, map[string]string{

@@ -14,7 +14,7 @@ import (
 
 // Method is a way to score every architecture of a table.
 type Method struct {
-	Name     string                // "own", "mean", "median_r2": names its metrics
+	Name     string                // "own", "mean", "median_r2", "mean_once": names its metrics
 	Settings neighborhood.Settings // radius 0 for the own score
 }
 
@@ -36,7 +36,14 @@ func (m Method) Label(t *table.Table) string {
 	if m.Settings.IncludeCenter {
 		self = "self and "
 	}
-	return fmt.Sprintf("%s over %s%d neighbors", aggregateLabel(m.Settings.AggregatorSettings), self, neighbors)
+	label := fmt.Sprintf("%s over %s%d neighbors", aggregateLabel(m.Settings.AggregatorSettings), self, neighbors)
+	switch m.Settings.Equivalents {
+	case neighborhood.EquivalentsOnce:
+		label += ", each function once"
+	case neighborhood.EquivalentsLeftOut:
+		label += " without those that compute the same"
+	}
+	return label
 }
 
 // aggregateLabel says an aggregator in words, with the parameter that matters to it.

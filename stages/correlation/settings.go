@@ -14,6 +14,7 @@ type Settings struct {
 	Aggregates    []string `yaml:"aggregates" doc:"Aggregators to hold against the own score: any of mean, weighted_mean, median, trimmed_mean, min, quantile, soft_min, mean_std."`
 	Radii         []int    `yaml:"radii" doc:"Radii of the neighborhoods; each aggregator is used at each."`
 	IncludeCenter bool     `yaml:"include_center" doc:"Whether the architecture itself counts among its neighbors."`
+	Equivalents   []string `yaml:"equivalents" doc:"How neighbors count that compute the same function, any of all, once and leave_out (as in a neighborhood); each aggregator is used with each."`
 	Quantile      float64  `yaml:"quantile" doc:"For quantile: which one, from 0 (the worst) to 1 (the best)."`
 	Lambda        float64  `yaml:"lambda" doc:"For mean_std: how many standard deviations are taken from the mean."`
 	Temperature   float64  `yaml:"temperature" doc:"For soft_min: the smaller, the nearer to the worst score; in units of the score."`
@@ -26,7 +27,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	a := neighborhood.DefaultAggregatorSettings()
 	return Settings{
-		Aggregates: []string{"mean", "median"}, Radii: []int{1}, IncludeCenter: true,
+		Aggregates: []string{"mean", "median"}, Radii: []int{1}, IncludeCenter: true, Equivalents: []string{neighborhood.EquivalentsAll},
 		Quantile: a.Quantile, Lambda: a.Lambda, Temperature: a.Temperature, Trim: a.Trim, Decay: a.Decay,
 		Top: []int{10, 100},
 	}
@@ -66,6 +67,17 @@ func (s *Settings) Validate() error {
 			}
 		}
 	}
+	for i, how := range s.Equivalents {
+		switch path := fmt.Sprintf("equivalents[%d]", i); {
+		case !slices.Contains(neighborhood.Equivalents(), how):
+			errs = append(errs, pipeline.UnknownValue(path, how, neighborhood.Equivalents()))
+		case slices.Contains(s.Equivalents[:i], how):
+			wrong(path, "%s is named twice", how)
+		}
+	}
+	if len(s.Aggregates) > 0 && len(s.Equivalents) == 0 {
+		wrong("equivalents", "aggregates need to know which neighbors count: name at least one of all, once, leave_out")
+	}
 	if len(s.Aggregates) > 0 && len(s.Radii) == 0 {
 		wrong("radii", "aggregates need a neighborhood: name at least one radius, such as 1")
 	}
@@ -78,19 +90,24 @@ func (s *Settings) aggregator(name string) neighborhood.AggregatorSettings {
 	}
 }
 
-// Methods returns the own score, then each aggregator at each radius. A method is called as its aggregator; beyond radius 1
-// the radius is added: mean_r2.
+// Methods returns the own score, then each aggregator at each radius in each way to count. A method is called as its aggregator; where
+// not all neighbors count the way is added, and beyond radius 1 the radius: mean_once, mean_r2, mean_leave_out_r2.
 func (s *Settings) Methods() []Method {
 	out := []Method{Own()}
 	for _, radius := range s.Radii {
-		for _, name := range s.Aggregates {
-			m := Method{Name: name, Settings: neighborhood.Settings{
-				Radius: radius, Kind: neighborhood.Swap, IncludeCenter: s.IncludeCenter, AggregatorSettings: s.aggregator(name),
-			}}
-			if radius > 1 {
-				m.Name = fmt.Sprintf("%s_r%d", name, radius)
+		for _, how := range s.Equivalents {
+			for _, name := range s.Aggregates {
+				m := Method{Name: name, Settings: neighborhood.Settings{
+					Radius: radius, Kind: neighborhood.Swap, IncludeCenter: s.IncludeCenter, Equivalents: how, AggregatorSettings: s.aggregator(name),
+				}}
+				if how != neighborhood.EquivalentsAll {
+					m.Name += "_" + how
+				}
+				if radius > 1 {
+					m.Name += fmt.Sprintf("_r%d", radius)
+				}
+				out = append(out, m)
 			}
-			out = append(out, m)
 		}
 	}
 	return out

@@ -17,8 +17,8 @@ import (
 
 // Kind returns the stage kind "correlation".
 //
-// Its metrics, where M is a method: own for the own score, the aggregator's name (mean, median, ...) at radius 1, and with the
-// radius added beyond (mean_r2):
+// Its metrics, where M is a method: own for the own score, the aggregator's name (mean, median, ...) at radius 1, and with the radius
+// added beyond (mean_r2):
 //
 //	spearman_M, kendall_M, pearson_M   correlation with the truth (Kendall: tau-b)
 //	best_M_index                       public index of the architecture that M puts first

@@ -13,16 +13,29 @@ import (
 // then met in proportion to how many neighbors lie there. Otherwise all are returned and rng is not used (it may
 // be nil). At radius 0 the result is the center alone.
 //
+// Where settings.Equivalents does not count all, neighbors that do not count are left out, and samples are drawn from those that do
+// (see drawCounted). A center of whose neighbors none counts stands alone: the result is the center then, included or not.
+//
 // A radius beyond the diameter of the space reaches the whole space; Settings.CheckSpace refuses it beforehand.
 func Draw(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
+	return DrawOf(space.NewClasses(s), center, st, rng)
+}
+
+// DrawOf is Draw for many centers: classes are remembered.
+func DrawOf(classes *space.Classes, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
 	if st.Radius <= 0 {
 		return []space.Architecture{center.Clone()}
 	}
-	var out []space.Architecture
-	if st.IncludeCenter {
-		out = append(out, center.Clone())
+	var drawn []space.Architecture
+	if st.CountsAll() {
+		drawn = drawNeighbors(classes.Space(), center, st, rng)
+	} else {
+		drawn = drawCounted(classes, center, st, rng)
 	}
-	return append(out, drawNeighbors(s, center, st, rng)...)
+	if st.IncludeCenter || len(drawn) == 0 {
+		return append([]space.Architecture{center.Clone()}, drawn...)
+	}
+	return drawn
 }
 
 // neighbors counts the architectures at distance 1 to radius; size gives those at one distance.
@@ -35,19 +48,13 @@ func neighbors(s *space.Space, radius int, size func(distance int) int) int {
 }
 
 func drawNeighbors(s *space.Space, center space.Architecture, st Settings, rng *rand.Rand) []space.Architecture {
-	size := func(distance int) int { return s.ShellSizeOf(center, distance) }
-	total := neighbors(s, st.Radius, size)
+	total := neighbors(s, st.Radius, func(distance int) int { return s.ShellSizeOf(center, distance) })
 	if st.Samples <= 0 || st.Samples >= total {
 		return s.Neighbors(center, st.Radius)
 	}
 	out := make([]space.Architecture, 0, st.Samples)
 	for _, index := range subset(total, st.Samples, rng) {
-		d := 1
-		for n := size(d); index >= n; n = size(d) {
-			index -= n
-			d++
-		}
-		out = append(out, s.ShellAt(center, d, index))
+		out = append(out, neighborAt(s, center, index))
 	}
 	return out
 }

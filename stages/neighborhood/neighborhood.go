@@ -14,6 +14,7 @@ package neighborhood
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -36,12 +37,13 @@ type Settings struct {
 	Samples            int    `yaml:"samples" doc:"Neighbors drawn for a center, without replacement; 0 takes all of them."`
 	Kind               string `yaml:"kind" enum:"swap,shuffle" doc:"How a relaxed neighbor changes an edge: swap (the strongest operation with another) or shuffle (any permutation)."`
 	IncludeCenter      bool   `yaml:"include_center" doc:"Whether the architecture itself counts among its neighbors."`
+	Equivalents        string `yaml:"equivalents" enum:"all,once,leave_out" doc:"How neighbors count that compute the same function: all (every one counts), once (of members that compute the same the first alone, the architecture itself before the others) or leave_out (those that compute what the architecture itself does do not count). Relaxed neighbors always all count."`
 	AggregatorSettings `yaml:",inline"`
 }
 
 // DefaultSettings returns the mean over the architecture and all its neighbors at distance 1.
 func DefaultSettings() Settings {
-	return Settings{Radius: 1, Kind: Swap, IncludeCenter: true, AggregatorSettings: DefaultAggregatorSettings()}
+	return Settings{Radius: 1, Kind: Swap, IncludeCenter: true, Equivalents: EquivalentsAll, AggregatorSettings: DefaultAggregatorSettings()}
 }
 
 // Validate checks what can be checked without knowing the space. Every mistake is reported, each as a
@@ -59,6 +61,9 @@ func (st Settings) ValidateUnder(path string) error {
 	}
 	if st.Kind != Swap && st.Kind != Shuffle {
 		r.add("kind", "unknown kind of relaxed neighbor %q: known are %s, %s", st.Kind, Swap, Shuffle)
+	}
+	if st.Equivalents != "" && !slices.Contains(Equivalents(), st.Equivalents) {
+		r.errs = append(r.errs, pipeline.UnknownValue(strings.TrimPrefix(path+".equivalents", "."), st.Equivalents, Equivalents()))
 	}
 	st.AggregatorSettings.validate(&r)
 	return errors.Join(r.errs...)
@@ -93,7 +98,8 @@ func CheckRadius(radius int, s *space.Space) error {
 	}
 }
 
-// Size returns how many architectures Draw gives for a center in the space; where that depends on the center, the most.
+// Size returns how many architectures Draw gives for a center in the space; where that depends on the center, the most
+// that there can be.
 func (st Settings) Size(s *space.Space) int {
 	if st.Radius <= 0 {
 		return 1

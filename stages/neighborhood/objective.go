@@ -50,6 +50,7 @@ type Objective struct {
 	Settings   Settings
 	Evaluator  score.Evaluator
 	aggregator Aggregator
+	classes    *space.Classes
 }
 
 // NewObjective returns the objective over an evaluator. The evaluator should be a cache, since neighborhoods overlap.
@@ -61,7 +62,7 @@ func NewObjective(s *space.Space, st Settings, e score.Evaluator) (*Objective, e
 	if err != nil {
 		return nil, err
 	}
-	return &Objective{Space: s, Settings: st, Evaluator: e, aggregator: agg}, nil
+	return &Objective{Space: s, Settings: st, Evaluator: e, aggregator: agg, classes: space.NewClasses(s)}, nil
 }
 
 // Score draws the neighborhood of every center, scores all members at once and aggregates. A neighbor that failed does not
@@ -71,7 +72,7 @@ func (o *Objective) Score(ctx context.Context, centers []space.Architecture, rng
 	var all []space.Architecture
 	for i, c := range centers {
 		out[i].Center = c
-		out[i].Members = Draw(o.Space, c, o.Settings, rng)
+		out[i].Members = DrawOf(o.classes, c, o.Settings, rng)
 		all = append(append(all, c), out[i].Members...)
 	}
 	results, err := o.Evaluator.Evaluate(ctx, all)

@@ -101,6 +101,7 @@ func (s *Settings) Validate() error {
 		check(s.Finalists <= s.Candidates, "finalists", "%d finalists of %d candidates", s.Finalists, s.Candidates)
 	case s.gradient():
 		s.validateGradient(check, positive)
+		check(s.Neighborhood.CountsAll() || s.Neighborhood.Validate() != nil, "neighborhood.equivalents", "%s has neighbors of edge probabilities, which compute no one function; use %s, or another way to count in the neighborhood stage", s.Algorithm, neighborhood.EquivalentsAll)
 	}
 	check(s.Augment.Crop >= 0, "augment.crop", "%d pixels; give a number of at least 0", s.Augment.Crop)
 	check(s.Augment.Cutout >= 0, "augment.cutout", "%d pixels; give a number of at least 0", s.Augment.Cutout)

@@ -91,6 +91,9 @@ type Classes struct {
 // NewClasses returns the classes of a space, of which none is known yet.
 func NewClasses(s *Space) *Classes { return &Classes{space: s} }
 
+// Space returns the space.
+func (c *Classes) Space() *Space { return c.space }
+
 // Of returns Space.Class(a).
 func (c *Classes) Of(a Architecture) string {
 	key := a.Key()
@@ -102,8 +105,8 @@ func (c *Classes) Of(a Architecture) string {
 	return class
 }
 
-// MaxEnumerated is the size up to which a space's classes are counted: a matter of seconds.
-const MaxEnumerated = 1 << 20
+// MaxEnumerated is the size up to which a space's classes are counted: a matter of a second.
+const MaxEnumerated = 1 << 17
 
 // ClassMembers is one class of a space.
 type ClassMembers struct {

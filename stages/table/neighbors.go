@@ -35,6 +35,25 @@ func (t *Table) appendShell(dst []int32, rank, start, left int) []int32 {
 	return dst
 }
 
+// classes numbers the classes of the architectures (space.Space.Class) by rank; where all neighbors count, they need none.
+func (t *Table) classes(st neighborhood.Settings) []int32 {
+	out := make([]int32, t.Size())
+	if st.CountsAll() {
+		return out
+	}
+	numbers := map[string]int32{}
+	for rank := range out {
+		class := t.space.Class(t.Architecture(rank))
+		n, ok := numbers[class]
+		if !ok {
+			n = int32(len(numbers))
+			numbers[class] = n
+		}
+		out[rank] = n
+	}
+	return out
+}
+
 // Aggregate returns for every rank what the aggregator of the settings makes of the values of its whole neighborhood: scores by
 // rank, higher is better, NaN where there is none. An architecture without a value has no aggregate; neighbors without
 // one are left out. Settings.Samples must be 0.
@@ -70,6 +89,7 @@ func (t *Table) Aggregate(ctx context.Context, values []float64, st neighborhood
 			distances = append(distances, float64(d))
 		}
 	}
+	classes := t.classes(st)
 	members := make([]int32, 0, len(distances))
 	scores, at := make([]float64, 0, len(distances)), make([]float64, 0, len(distances))
 	for rank := range out {
@@ -87,10 +107,14 @@ func (t *Table) Aggregate(ctx context.Context, values []float64, st neighborhood
 			members = append(members, int32(rank))
 		}
 		members = t.AppendNeighbors(members, rank, st.Radius)
+		counted := neighborhood.NewCounted(st, classes[rank])
 		for i, m := range members {
-			if v := values[m]; !math.IsNaN(v) {
+			if v := values[m]; !math.IsNaN(v) && (int(m) == rank || counted.Next(classes[m])) {
 				scores, at = append(scores, v), append(at, distances[i])
 			}
+		}
+		if len(scores) == 0 && !st.CountsAll() { // alone, as in neighborhood.Draw
+			scores, at = append(scores, values[rank]), append(at, 0)
 		}
 		out[rank] = agg.Aggregate(scores, at)
 	}

@@ -41,6 +41,7 @@ func TestAggregateIsTheAggregatorOverTheDrawnNeighborhood(t *testing.T) {
 			}
 			st := neighborhood.DefaultSettings()
 			st.Aggregate, st.Radius, st.IncludeCenter = name, radius, rng.IntN(2) == 0
+			st.Equivalents = neighborhood.Equivalents()[rng.IntN(3)]
 			got, err := tab.Aggregate(t.Context(), values, st)
 			if err != nil {
 				t.Fatal(err)
