@@ -34,7 +34,7 @@ type StageSettings struct {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "neighborhood",
-		Version: 1,
+		Version: 2,
 		Doc:     "Scores the neighborhoods of a search's finalists with the shared weights and ranks the finalists by them.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "Architectures are scored on its validation split."},

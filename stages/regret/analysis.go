@@ -27,8 +27,8 @@ func (s *Settings) analyze(p *problem, all []outcomes, root uint64) *Result {
 		r.Searches = append(r.Searches, out)
 	}
 	for i, search := range s.Searches {
-		k := slices.IndexFunc(s.Searches, func(o Search) bool { return o.plain() && o.Algorithm == search.Algorithm })
-		if search.plain() || k < 0 {
+		k := s.opponent(search)
+		if k < 0 {
 			continue
 		}
 		for b, budget := range s.Budgets {
@@ -37,6 +37,24 @@ func (s *Settings) analyze(p *problem, all []outcomes, root uint64) *Result {
 	}
 	adjust(r.Pairs)
 	return r
+}
+
+// opponent returns the search that one is compared with, -1 where there is none: the plain one of the same algorithm; a search that merges
+// what is equal has that which merges too, where there is one, and the plain search that merges has that which does not.
+func (s *Settings) opponent(search Search) int {
+	plain := func(merges bool) int {
+		return slices.IndexFunc(s.Searches, func(o Search) bool {
+			return o.plain() && o.Algorithm == search.Algorithm && o.MergeEqual == merges
+		})
+	}
+	k := -1
+	if !search.plain() {
+		k = plain(search.MergeEqual)
+	}
+	if k < 0 && search.MergeEqual {
+		k = plain(false)
+	}
+	return k
 }
 
 // interval returns the confidence interval of a mean.
@@ -113,8 +131,11 @@ func (s *Settings) aggregates() (names []string, settings []neighborhood.Setting
 		st := search.settings(1).Neighborhood
 		st.Samples = 0
 		name := fmt.Sprintf("%s_r%d", st.Aggregate, st.Radius)
+		if !st.CountsAll() {
+			name += "_" + st.Equivalents
+		}
 		for k, other := range settings { // equal but for a parameter
-			if other.Aggregate == st.Aggregate && other.Radius == st.Radius && other != st && names[k] == name {
+			if other.Aggregate == st.Aggregate && other.Radius == st.Radius && other.Equivalents == st.Equivalents && other != st && names[k] == name {
 				name += "_" + search.Name
 			}
 		}

@@ -25,6 +25,7 @@ type problem struct {
 	scores, truth []float64
 	best          float64 // the largest truth
 	answers       []score.Result
+	classes       *space.Classes
 }
 
 // newProblem joins the score column of one table and a column of another.
@@ -40,7 +41,7 @@ func newProblem(scores, truth *table.Table, truthColumn string) (*problem, error
 	if err != nil {
 		return nil, fmt.Errorf("the truth: %w", err)
 	}
-	p := &problem{table: scores, scores: seen.Scores(), truth: unseen.Scores(), best: math.Inf(-1)}
+	p := &problem{table: scores, scores: seen.Scores(), truth: unseen.Scores(), best: math.Inf(-1), classes: space.NewClasses(scores.Space())}
 	for rank, v := range p.scores {
 		r := score.Result{Score: v}
 		switch {
@@ -121,7 +122,7 @@ func (s *Settings) searchAll(ctx context.Context, p *problem, root uint64, progr
 func (s *Settings) one(ctx context.Context, p *problem, search Search, at uint64) ([]float64, error) {
 	fidelity := []sampling.Fidelity{{Name: "the table", Evaluator: p}}
 	find := func(budget int, at []int, key uint64) ([]float64, error) {
-		out, err := sampling.Search(ctx, p.table.Space(), search.settings(budget), fidelity, sampling.Options{Seed: key, At: at})
+		out, err := sampling.Search(ctx, p.table.Space(), search.settings(budget), fidelity, sampling.Options{Seed: key, At: at, Classes: p.classes})
 		if errors.Is(err, sampling.ErrNone) { // no neighborhood fits the budget
 			none := make([]float64, len(at))
 			for i := range none {

@@ -30,20 +30,22 @@ type Settings struct {
 
 // Search is one of the searches that are compared. What is left out has the default of the search itself.
 type Search struct {
-	Name       string  `yaml:"name" json:"name" doc:"Names the search in results: letters, digits and _."`
-	Algorithm  string  `yaml:"algorithm" json:"algorithm" enum:"random,evolution,local" doc:"random, evolution or local."`
-	Radius     int     `yaml:"radius" json:"radius" doc:"Radius of the neighborhood; 0 is the plain search."`
-	Policy     string  `yaml:"policy" json:"policy,omitempty" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated; needed where there is a radius."`
-	Samples    int     `yaml:"samples" json:"samples,omitempty" doc:"Neighbors drawn for a center; 0 takes all, or for shared none."`
-	Aggregate  string  `yaml:"aggregate" json:"aggregate,omitempty" enum:"mean,weighted_mean,median,trimmed_mean,min,quantile,soft_min,mean_std" doc:"What is made of the scores of a neighborhood; the mean if left out."`
-	Quantile   float64 `yaml:"quantile" json:"quantile,omitempty" doc:"For quantile: which one."`
-	Lambda     float64 `yaml:"lambda" json:"lambda,omitempty" doc:"For mean_std: how many standard deviations are taken from the mean."`
-	Decay      float64 `yaml:"decay" json:"decay,omitempty" doc:"For weighted_mean: the factor by which a weight falls with each step away."`
-	Share      float64 `yaml:"share" json:"share,omitempty" doc:"For staged: the share of the candidates that get a neighborhood."`
-	After      float64 `yaml:"after" json:"after,omitempty" doc:"For staged: the share of the budget before the first neighborhood."`
-	Prior      float64 `yaml:"prior" json:"prior,omitempty" doc:"For shared: the weight, in scores, of the mean of all known scores."`
-	Population int     `yaml:"population" json:"population,omitempty" doc:"For evolution: the architectures alive."`
-	Tournament int     `yaml:"tournament" json:"tournament,omitempty" doc:"For evolution: how many are drawn, the best of which is mutated."`
+	Name        string  `yaml:"name" json:"name" doc:"Names the search in results: letters, digits and _."`
+	Algorithm   string  `yaml:"algorithm" json:"algorithm" enum:"random,evolution,local" doc:"random, evolution or local."`
+	Radius      int     `yaml:"radius" json:"radius" doc:"Radius of the neighborhood; 0 is the plain search."`
+	Policy      string  `yaml:"policy" json:"policy,omitempty" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated; needed where there is a radius."`
+	Samples     int     `yaml:"samples" json:"samples,omitempty" doc:"Neighbors drawn for a center; 0 takes all, or for shared none."`
+	Aggregate   string  `yaml:"aggregate" json:"aggregate,omitempty" enum:"mean,weighted_mean,median,trimmed_mean,min,quantile,soft_min,mean_std" doc:"What is made of the scores of a neighborhood; the mean if left out."`
+	Equivalents string  `yaml:"equivalents" json:"equivalents,omitempty" enum:"all,once,leave_out" doc:"How neighbors count that compute the same function: all, once or leave_out; all if left out."`
+	MergeEqual  bool    `yaml:"merge_equal" json:"merge_equal,omitempty" doc:"Whether an architecture takes over the result of one that computes the same, which costs nothing then."`
+	Quantile    float64 `yaml:"quantile" json:"quantile,omitempty" doc:"For quantile: which one."`
+	Lambda      float64 `yaml:"lambda" json:"lambda,omitempty" doc:"For mean_std: how many standard deviations are taken from the mean."`
+	Decay       float64 `yaml:"decay" json:"decay,omitempty" doc:"For weighted_mean: the factor by which a weight falls with each step away."`
+	Share       float64 `yaml:"share" json:"share,omitempty" doc:"For staged: the share of the candidates that get a neighborhood."`
+	After       float64 `yaml:"after" json:"after,omitempty" doc:"For staged: the share of the budget before the first neighborhood."`
+	Prior       float64 `yaml:"prior" json:"prior,omitempty" doc:"For shared: the weight, in scores, of the mean of all known scores."`
+	Population  int     `yaml:"population" json:"population,omitempty" doc:"For evolution: the architectures alive."`
+	Tournament  int     `yaml:"tournament" json:"tournament,omitempty" doc:"For evolution: how many are drawn, the best of which is mutated."`
 }
 
 // settings returns the search's settings at a budget.
@@ -64,6 +66,8 @@ func (s Search) settings(budget int) sampling.Settings {
 	st.Policy = sampling.All
 	text(&st.Policy, s.Policy)
 	text(&st.Neighborhood.Aggregate, s.Aggregate)
+	text(&st.Neighborhood.Equivalents, s.Equivalents)
+	st.MergeEqual = s.MergeEqual
 	number(&st.Neighborhood.Quantile, s.Quantile)
 	number(&st.Neighborhood.Lambda, s.Lambda)
 	number(&st.Neighborhood.Decay, s.Decay)
@@ -131,7 +135,7 @@ func (s *Settings) Validate() error {
 		check(validName.MatchString(one.Name), at+".name", "%q; a name has letters, digits and _ and begins with a letter", one.Name)
 		check(!slices.ContainsFunc(s.Searches[:i], func(o Search) bool { return o.Name == one.Name }), at+".name", "%q is there twice", one.Name)
 		check(!slices.ContainsFunc(s.Searches[:i], func(o Search) bool {
-			return o.plain() && one.plain() && o.Algorithm == one.Algorithm
+			return o.plain() && one.plain() && o.Algorithm == one.Algorithm && o.MergeEqual == one.MergeEqual
 		}), at, "there is a plain %s search already, with which the others are paired", one.Algorithm)
 		if !slices.Contains(known, one.Algorithm) {
 			errs = append(errs, pipeline.UnknownValue(at+".algorithm", one.Algorithm, known))

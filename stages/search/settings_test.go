@@ -84,6 +84,7 @@ func TestEveryMistakeIsReportedWithItsPath(t *testing.T) {
 	add("neighborhood.radius", func(s *Settings) { s.Neighborhood.Radius = -1 })
 	add("neighborhood.samples", func(s *Settings) { s.Neighborhood.Samples = -1 })
 	add("neighborhood.kind", func(s *Settings) { s.Neighborhood.Kind = "rotate" })
+	add("neighborhood.equivalents", func(s *Settings) { s.Neighborhood.Equivalents = "twice" }, func(s *Settings) { s.Neighborhood.Equivalents = "once" })
 	add("neighborhood.aggregate", func(s *Settings) { s.Neighborhood.Aggregate = "max" })
 	add("neighborhood.quantile", func(s *Settings) { s.Neighborhood.Aggregate, s.Neighborhood.Quantile = "quantile", 2 })
 	random := func(s *Settings) {

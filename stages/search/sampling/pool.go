@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
@@ -25,8 +26,9 @@ type pool struct {
 	aggregator neighborhood.Aggregator
 	ranking    *objective.Ranking // where the objective combines ranks; nil otherwise
 	known      map[string]*entry
+	answers    map[string]score.Result // for MergeEqual: of everything known, by class
 	usable     []*entry                // everything known that has not failed, in the order in which it was evaluated
-	ready      map[string]score.Result // evaluated and not asked for yet
+	ready      map[string]score.Result // evaluated and not asked for yet, by what identity gives
 	candidates []*entry                // in the order in which they were assessed
 	leaders    []*entry                // the best candidate, or for a Pareto objective those that none dominates; not where values change
 	byOwn      []*entry                // for staged: usable candidates by their own value, best first
@@ -50,6 +52,7 @@ type entry struct {
 	// are combined, the members of the neighborhood with any policy.
 	near      []*entry
 	distances []float64
+	counted   neighborhood.Counted[string]
 	stale     bool
 	base      []float64 // the aggregate, without the prior
 	// Where ranks are combined: the rank of what is shared, and the generations that it and the value are of.
@@ -61,7 +64,7 @@ type entry struct {
 func (e *entry) ok() bool { return e.failure == "" && !e.alone }
 
 func newPool(x *search, f Fidelity, level int, a neighborhood.Aggregator) *pool {
-	return &pool{search: x, fidelity: f, level: level, aggregator: a, ranking: x.objective.NewRanking(), known: map[string]*entry{}, ready: map[string]score.Result{}}
+	return &pool{search: x, fidelity: f, level: level, aggregator: a, ranking: x.objective.NewRanking(), known: map[string]*entry{}, answers: map[string]score.Result{}, ready: map[string]score.Result{}}
 }
 
 // members returns the architectures whose scores an assessment of the center needs, the center first.
@@ -77,11 +80,15 @@ func (p *pool) members(center space.Architecture) []space.Architecture {
 // ones whenever it comes, and the stream of candidates is that of the plain search.
 func (p *pool) neighbors(center space.Architecture) []space.Architecture {
 	st := p.search.Neighborhood
-	st.IncludeCenter = false
-	if st.Samples == 0 {
-		return neighborhood.Draw(p.search.space, center, st, nil)
+	var rng *rand.Rand
+	if st.Samples > 0 {
+		rng = seed.New(p.search.options.Seed, "neighbors", center.Key())
 	}
-	return neighborhood.Draw(p.search.space, center, st, seed.New(p.search.options.Seed, "neighbors", center.Key()))
+	drawn := neighborhood.DrawOf(p.search.classes, center, st, rng)
+	if drawn[0].Equal(center) { // it is included, or no neighbor counts
+		drawn = drawn[1:]
+	}
+	return drawn
 }
 
 // prefetch evaluates at once what the assessments of the centers will ask for, as far as the budget goes. It counts when it
@@ -95,7 +102,11 @@ func (p *pool) prefetch(ctx context.Context, centers []space.Architecture) error
 		}
 		for _, a := range p.members(c) {
 			key := a.Key()
-			if _, ok := p.known[key]; ok || wanted[key] {
+			if _, ok := p.known[key]; ok {
+				continue
+			}
+			key = p.identity(a, key)
+			if _, ok := p.answers[key]; ok || wanted[key] {
 				continue
 			}
 			after := float64(len(wanted)+1) * p.fidelity.Cost
@@ -127,27 +138,34 @@ func (p *pool) fetch(ctx context.Context, missing []space.Architecture) error {
 		return fmt.Errorf("the evaluator answered %d of %d architectures", len(results), len(missing))
 	}
 	for i, a := range missing {
-		p.ready[a.Key()] = results[i]
+		p.ready[p.identity(a, a.Key())] = results[i]
 	}
 	return nil
 }
 
-// evaluate makes the architectures known and charges those that were not. It is errSpent when they do not all fit the
-// budget; then none is evaluated.
+// evaluate makes the architectures known and charges those that were not and that no known one is equal to. It is errSpent when they do
+// not all fit the budget; then none is evaluated.
 func (p *pool) evaluate(ctx context.Context, archs []space.Architecture) ([]*entry, error) {
 	out := make([]*entry, len(archs))
-	var fresh, missing []space.Architecture
+	fresh, unknown := map[string]bool{}, false
+	var missing []space.Architecture
 	keys := make([]string, len(archs))
 	for i, a := range archs {
 		keys[i] = a.Key()
-		if out[i] = p.known[keys[i]]; out[i] == nil {
-			fresh = append(fresh, a) // members of a neighborhood are distinct
-			if _, ok := p.ready[keys[i]]; !ok {
-				missing = append(missing, a)
-			}
+		if out[i] = p.known[keys[i]]; out[i] != nil {
+			continue
+		}
+		unknown = true
+		id := p.identity(a, keys[i])
+		if _, ok := p.answers[id]; ok || fresh[id] {
+			continue
+		}
+		fresh[id] = true
+		if _, ok := p.ready[id]; !ok {
+			missing = append(missing, a)
 		}
 	}
-	if len(fresh) == 0 {
+	if !unknown {
 		return out, nil
 	}
 	if !p.search.fits(len(fresh), p.fidelity.Cost) {
@@ -171,8 +189,8 @@ func (p *pool) evaluate(ctx context.Context, archs []space.Architecture) ([]*ent
 
 // learn makes the answer to an architecture known.
 func (p *pool) learn(a space.Architecture, key string) (*entry, error) {
-	e := &entry{pool: p, arch: a.Clone(), result: p.ready[key], serial: len(p.known)}
-	delete(p.ready, key)
+	r, equal := p.answer(a, key)
+	e := &entry{pool: p, arch: a.Clone(), result: r, serial: len(p.known)}
 	if e.failure = e.result.Failure; e.failure == "" {
 		// An evaluator must not answer so; that a search would go astray without a word is worse than to distrust it.
 		if s := e.result.Score; math.IsNaN(s) || math.IsInf(s, 0) {
@@ -182,11 +200,16 @@ func (p *pool) learn(a space.Architecture, key string) (*entry, error) {
 	p.known[key] = e
 	if e.failure != "" {
 		x := p.search
-		if x.failed++; x.failed == 1 {
+		if !equal {
+			x.failed++
+		}
+		if x.reason == "" {
 			x.reason = fmt.Sprintf("%s: %s", x.space.Format(a), e.failure)
 		}
 		if p.ranking != nil { // among ranks a failure is the worst, and counts in neighborhoods
-			p.ranking.AddFailed()
+			if !equal {
+				p.ranking.AddFailed()
+			}
 			if p.search.policy == Shared {
 				p.share(e)
 			}
@@ -199,7 +222,9 @@ func (p *pool) learn(a space.Architecture, key string) (*entry, error) {
 	}
 	e.parts = parts
 	if p.ranking != nil {
-		p.ranking.Add(parts)
+		if !equal { // its numbers are in the pool already
+			p.ranking.Add(parts)
+		}
 	} else {
 		e.own = parts.Value()
 		e.value = e.own
@@ -297,7 +322,7 @@ func (p *pool) aggregate(e *entry, neighbors []*entry) {
 	}
 	var members []*entry
 	var distances []float64
-	if p.search.Neighborhood.IncludeCenter {
+	if p.search.Neighborhood.IncludeCenter || len(neighbors) == 0 {
 		members, distances = append(members, e), append(distances, 0)
 	}
 	e.neighbors = 0

@@ -4,7 +4,7 @@
 // Its nouns: a Candidate is an architecture that the search may choose; assessing one evaluates it and those of its
 // neighbors that the Policy asks for; the incumbent is the best candidate so far, by the objective; the Trajectory is the
 // incumbent after every evaluation. The budget counts evaluations: neighbors count like everything else, and an
-// architecture that the search has evaluated before costs nothing.
+// architecture that the search has evaluated before costs nothing; with MergeEqual neither does one that computes the same.
 //
 // A search depends on its settings, its seed and the evaluator's answers alone. One that was killed is continued by
 // running it again in front of a score.Cache that remembers the answers: it takes the same way, and asks only for what is
@@ -36,6 +36,8 @@ type Options struct {
 	Seed uint64
 	// Objective says what is maximized; nil means the score.
 	Objective *objective.Objective
+	// Classes are those of the space, so that many searches need not find them anew; nil finds them as they are needed.
+	Classes *space.Classes
 	// At are budgets, ascending. Then Outcome.At has the incumbent at each of them and there is no trajectory. It makes
 	// many searches on a table cheaper.
 	At []int
@@ -64,7 +66,7 @@ type Step struct {
 // Outcome is what a search has found.
 type Outcome struct {
 	Best        Candidate   // the incumbent at the end
-	Ranked      []Candidate // all that were assessed as far as the best one, best first; the best is the first
+	Ranked      []Candidate // all that were assessed as far as the best one, best first; the best is the first. With MergeEqual, one of each class
 	Front       []Candidate // for a Pareto objective, those that no other dominates, by the first goal; nil otherwise
 	Trajectory  []Step      // whenever the incumbent changed
 	At          []Candidate // for Options.At, the incumbent at each
@@ -96,6 +98,7 @@ type search struct {
 	space     *space.Space
 	objective *objective.Objective
 	options   Options
+	classes   *space.Classes
 	pools     []*pool // one a fidelity, ascending
 	policy    string
 	spent     float64
@@ -136,7 +139,10 @@ func Search(ctx context.Context, s *space.Space, st Settings, fidelities []Fidel
 	if err != nil {
 		return nil, err
 	}
-	x := &search{Settings: st, space: s, objective: o.Objective, options: o, policy: st.Policy}
+	x := &search{Settings: st, space: s, objective: o.Objective, options: o, classes: o.Classes, policy: st.Policy}
+	if x.classes == nil {
+		x.classes = space.NewClasses(s)
+	}
 	if st.Neighborhood.Radius == 0 {
 		x.policy = All // of no neighbors
 	}
@@ -259,8 +265,12 @@ func (x *search) finish() (*Outcome, error) {
 	}
 	o := &x.out
 	o.Best, o.Spent, o.Evaluations, o.Failed = best.export(), x.spent, x.count, x.failed
+	met := map[string]bool{}
 	for _, e := range best.pool.ranked() {
-		o.Ranked = append(o.Ranked, e.export())
+		if id := e.pool.identity(e.arch, e.arch.Key()); !met[id] {
+			met[id] = true
+			o.Ranked = append(o.Ranked, e.export())
+		}
 	}
 	if x.objective.Width() > 1 {
 		for _, e := range best.pool.front() {

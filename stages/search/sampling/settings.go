@@ -40,6 +40,7 @@ type Settings struct {
 	Algorithm    string                `yaml:"algorithm" enum:"random,evolution,local,halving,exhaustive" doc:"random, evolution (regularized), local (hill climbing with restarts), halving (successive halving over training budgets) or exhaustive (every architecture of the space, or as many uniform draws as the budget allows where it does not cover them all)."`
 	Budget       int                   `yaml:"budget" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
 	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood whose scores are aggregated; radius 0 is the plain search."`
+	MergeEqual   bool                  `yaml:"merge_equal" doc:"Whether an architecture that computes the same function as one that was evaluated takes over its result, which costs nothing then."`
 	Policy       string                `yaml:"policy" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates) or shared (none but neighborhood.samples; every score known within the radius counts)."`
 	Share        float64               `yaml:"share" doc:"For staged: the share of the candidates, best own score first, that get a neighborhood."`
 	After        float64               `yaml:"after" doc:"For staged: the share of the budget that is spent before the first neighborhood."`

@@ -3,6 +3,8 @@ package sampling
 import (
 	"cmp"
 	"slices"
+
+	"github.com/plateau-nas/plateau/stages/neighborhood"
 )
 
 // This file is the policy shared: every score that is known within the radius counts, and every architecture that is known
@@ -14,13 +16,12 @@ func (p *pool) share(e *entry) {
 	if st.IncludeCenter {
 		e.near, e.distances = append(e.near, e), append(e.distances, 0)
 	}
+	class := p.classOf(e)
+	e.counted = neighborhood.NewCounted(st, class)
 	for _, other := range p.around(e) {
 		d := p.search.space.Distance(e.arch, other.arch)
-		e.near, e.distances = append(e.near, other), append(e.distances, float64(d))
-		other.near, other.distances = append(other.near, e), append(other.distances, float64(d))
-		e.neighbors++
-		other.neighbors++
-		other.stale = true
+		e.join(other, p.classOf(other), d)
+		other.join(e, class, d)
 	}
 	e.stale = true
 	if e.failure != "" {
@@ -32,6 +33,25 @@ func (p *pool) share(e *entry) {
 	for k, v := range e.parts.Shared {
 		p.sums[k] += v
 	}
+}
+
+// classOf returns the class of an entry, where the neighborhood asks for it.
+func (p *pool) classOf(e *entry) string {
+	if p.search.Neighborhood.CountsAll() {
+		return ""
+	}
+	return p.search.classes.Of(e.arch)
+}
+
+// join takes another entry into the neighborhood of this one, if it counts there; of several that compute the same, the one that became
+// known first does.
+func (e *entry) join(other *entry, class string, distance int) {
+	if !e.counted.Next(class) {
+		return
+	}
+	e.near, e.distances = append(e.near, other), append(e.distances, float64(distance))
+	e.neighbors++
+	e.stale = true
 }
 
 // around returns what is known within the radius of an entry, itself excepted, in the order in which it became known. Where much is
