@@ -16,7 +16,7 @@ import (
 // analyze makes the result of the findings.
 func (s *Settings) analyze(job *pipeline.Job, found []finding, readings []reading) *Result {
 	r := &Result{
-		Space: found[0].space.Name, Seeds: seeds(found), Methods: []Method{}, Pairs: []Pair{}, Costs: []string{},
+		Space: searched(found).Name, Seeds: seeds(found), Methods: []Method{}, Pairs: []Pair{}, Costs: []string{},
 		Interval: s.Interval, Level: s.Level, Significance: s.Significance,
 	}
 	for _, one := range readings {
@@ -27,7 +27,7 @@ func (s *Settings) analyze(job *pipeline.Job, found []finding, readings []readin
 		for _, label := range r.Seeds {
 			for _, f := range found {
 				if f.name == name && f.seed == label {
-					m.Stage, m.Algorithm = f.stage, f.content.Algorithm
+					m.Stage, m.Algorithm, m.Constant = f.stage, f.content.Algorithm, f.constant
 					m.Found = append(m.Found, s.found(job, f, readings))
 				}
 			}
@@ -65,7 +65,7 @@ func (s *Settings) found(job *pipeline.Job, f finding, readings []reading) Found
 			out.Values[r.Name] = nil
 		}
 		if r.index != nil && out.Index == nil {
-			if index, ok := r.index(f.chosen); ok {
+			if index, ok := r.index(f); ok {
 				out.Index = &index
 			}
 		}
@@ -77,9 +77,16 @@ func (s *Settings) found(job *pipeline.Job, f finding, readings []reading) Found
 func (s *Settings) summarize(r *Result, m *Method, root uint64) {
 	for _, measure := range r.Measures {
 		x := usable(r.values(m, measure.Name))
+		if m.Constant && len(x) > 0 && slices.Max(x) == slices.Min(x) {
+			x = x[:1] // one number, not as many as there are seeds
+		}
 		sum := Summary{Count: len(x), Mean: result.Number(stat.Mean(x)), StdDev: result.Number(stat.StdDev(x)), Interval: s.interval(x, root, m.Name, measure.Name)}
 		if len(x) > 0 {
 			sum.Min, sum.Max = result.Number(slices.Min(x)), result.Number(slices.Max(x))
+			sum.Worst = sum.Min
+			if measure.Lower {
+				sum.Worst = sum.Max
+			}
 		}
 		m.Summary[measure.Name] = sum
 	}

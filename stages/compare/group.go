@@ -22,6 +22,7 @@ type finding struct {
 	space    *space.Space
 	chosen   space.Architecture
 	name     string // of the method that it counts for
+	constant bool   // of a stage without seeds beside others that have some: it counts for each of these
 }
 
 // unfit are the characters that names of metrics do not have.
@@ -52,7 +53,9 @@ func (s *Settings) place(a pipeline.Artifact) (method, seed string) {
 
 // findings reads the architectures and names their methods. A method is named by its labels. Where several stages of the
 // document have architectures for one method, such as a search and the ranking of its finalists, the last one in the order of
-// the inputs has the name, and the others are methods of their own: NAME_STAGE.
+// the inputs has the name, and the others are methods of their own: NAME_STAGE. What a stage without a seed has, such as the
+// largest architecture of the space, is found again with every seed of the others. Plain networks may stand beside the
+// architectures of one space.
 func (s *Settings) findings(list []pipeline.Artifact) ([]finding, error) {
 	if len(list) == 0 {
 		return nil, errors.New("compare: there is no architecture on input architectures")
@@ -68,9 +71,9 @@ func (s *Settings) findings(list []pipeline.Artifact) ([]finding, error) {
 		if f.space, f.chosen, err = content.Parse(); err != nil {
 			return nil, fmt.Errorf("compare: the architecture of stage %s: %w", a.Stage, err)
 		}
-		if first := list[0]; len(out) > 0 && out[0].content.Space != content.Space {
+		if i := slices.IndexFunc(out, func(o finding) bool { return o.content.Space != content.Space && !o.space.Whole }); i >= 0 && !f.space.Whole {
 			return nil, fmt.Errorf("compare: stage %s searched the space %s and stage %s the space %s; compare architectures of one space",
-				first.Stage, out[0].space.Name, a.Stage, f.space.Name)
+				out[i].artifact.Stage, out[i].space.Name, a.Stage, f.space.Name)
 		}
 		f.method, f.seed = s.place(a)
 		if !slices.Contains(stages[f.method], f.stage) {
@@ -92,18 +95,48 @@ func (s *Settings) findings(list []pipeline.Artifact) ([]finding, error) {
 			}
 		}
 	}
-	return out, nil
+	return everySeed(out), nil
 }
 
-// seeds returns the labels on the axis of the seeds, in the order of the document.
-func seeds(found []finding) []string {
-	var out []string
+// everySeed gives what has no seed all that there are.
+func everySeed(found []finding) []finding {
+	all := seeds(found)
+	var out []finding
 	for _, f := range found {
-		if !slices.Contains(out, f.seed) {
-			out = append(out, f.seed)
+		if f.seed != "" || slices.Equal(all, []string{""}) {
+			out = append(out, f)
+			continue
+		}
+		for _, seed := range all {
+			f.seed, f.constant = seed, true
+			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// seeds returns the labels on the axis of the seeds, in the order of the document; one that is empty where no stage has a seed.
+func seeds(found []finding) []string {
+	var out []string
+	for _, f := range found {
+		if f.seed != "" && !slices.Contains(out, f.seed) {
+			out = append(out, f.seed)
+		}
+	}
+	if len(out) == 0 {
+		return []string{""}
+	}
+	return out
+}
+
+// searched returns the space that the findings are of: that of the first that is no plain network, if there is one.
+func searched(found []finding) *space.Space {
+	for _, f := range found {
+		if !f.space.Whole {
+			return f.space
+		}
+	}
+	return found[0].space
 }
 
 // names returns the names of the methods in the order of the document, one that is an earlier step of another before it.

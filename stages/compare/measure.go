@@ -18,14 +18,14 @@ const skip = "skip_connect"
 type reading struct {
 	Measure
 	of    func(f finding) (float64, bool)
-	index func(a space.Architecture) (int, bool) // public index, of tables
+	index func(f finding) (int, bool) // public index, of tables
 }
 
 // readings returns all measures, what the searches have not seen first.
 func (s *Settings) readings(job *pipeline.Job, found []finding) ([]reading, error) {
 	var out []reading
 	for _, a := range job.List("tables") {
-		r, err := tableReading(a, found[0].space)
+		r, err := tableReading(a, searched(found))
 		if err != nil {
 			return nil, err
 		}
@@ -34,7 +34,7 @@ func (s *Settings) readings(job *pipeline.Job, found []finding) ([]reading, erro
 		}
 		out = append(out, r)
 	}
-	measured, err := s.metricReadings(job)
+	measured, err := s.metricReadings(job, found)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +45,11 @@ func (s *Settings) readings(job *pipeline.Job, found []finding) ([]reading, erro
 			out = append(out, r)
 		}
 	}
-	if _, ok := found[0].space.Operation(skip); ok {
+	if _, ok := searched(found).Operation(skip); ok {
 		out = append(out, reading{
 			Measure: Measure{Name: "skip_connections", From: FromCell, Text: "number of skip connections"},
 			of: func(f finding) (float64, bool) {
-				return float64(f.space.CountOperation(f.chosen, skip)), true
+				return float64(f.space.CountOperation(f.chosen, skip)), !f.space.Whole
 			},
 		})
 	}
@@ -78,10 +78,18 @@ func tableReading(a pipeline.Artifact, sp *space.Space) (reading, error) {
 			Tested: true, Column: c.Name, File: c.File, Meaning: &meaning,
 		},
 		of: func(f finding) (float64, bool) {
+			if f.space.Name != sp.Name {
+				return 0, false // a plain network
+			}
 			v := c.Values[t.Rank(f.chosen)]
 			return v, v == v
 		},
-		index: func(a space.Architecture) (int, bool) { return t.Index(t.Rank(a)) },
+		index: func(f finding) (int, bool) {
+			if f.space.Name != sp.Name {
+				return 0, false
+			}
+			return t.Index(t.Rank(f.chosen))
+		},
 	}
 	if best := t.Best(e.Scores()); best >= 0 {
 		r.Best = result.Number(c.Values[best])
@@ -90,7 +98,10 @@ func tableReading(a pipeline.Artifact, sp *space.Space) (reading, error) {
 }
 
 // metricReadings give what was measured on the networks of the architectures, where that is connected.
-func (s *Settings) metricReadings(job *pipeline.Job) ([]reading, error) {
+//
+// A stage that measures an architecture without a seed has no labels that name its method: it is told by what it was made from, and
+// counts as a variant of the first measuring stage that has such labels.
+func (s *Settings) metricReadings(job *pipeline.Job, found []finding) ([]reading, error) {
 	type key struct{ method, seed string }
 	type group struct {
 		stage  string
@@ -98,7 +109,12 @@ func (s *Settings) metricReadings(job *pipeline.Job) ([]reading, error) {
 		first  *result.Metrics
 	}
 	var groups []*group
+	var apart []pipeline.Artifact // of methods without labels
 	for _, a := range job.List("metrics") {
+		if constantOf(job, a, found) != nil {
+			apart = append(apart, a)
+			continue
+		}
 		m, err := result.ReadMetrics(a.Path)
 		if err != nil {
 			return nil, err
@@ -118,6 +134,31 @@ func (s *Settings) metricReadings(job *pipeline.Job) ([]reading, error) {
 			return nil, &pipeline.SettingError{Path: "method", Err: fmt.Errorf("two variants of %s have metrics for method %s and %s %q", g.stage, method, s.PairBy, seed)}
 		}
 		g.values[key{method, seed}] = m
+	}
+	for _, a := range apart {
+		m, err := result.ReadMetrics(a.Path)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(groups, func(g *group) bool {
+			return m.Dataset == g.first.Dataset && m.Split == g.first.Split && m.Count == g.first.Count
+		})
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &group{stage: base(a.Stage), values: map[key]*result.Metrics{}, first: m})
+		}
+		method := constantOf(job, a, found).method
+		_, seed := s.place(a)
+		for _, one := range seeds(found) {
+			k := key{method, one}
+			if seed != "" && seed != one {
+				continue
+			}
+			if groups[i].values[k] != nil {
+				return nil, &pipeline.SettingError{Path: "method", Err: fmt.Errorf("stage %s and another have metrics for method %s and %s %q", a.Stage, method, s.PairBy, one)}
+			}
+			groups[i].values[k] = m
+		}
 	}
 	var out []reading
 	for _, g := range groups {
@@ -147,6 +188,22 @@ func (s *Settings) metricReadings(job *pipeline.Job) ([]reading, error) {
 		}
 	}
 	return out, nil
+}
+
+// constantOf returns the finding without a seed that metrics are about, nil where they are about one with labels.
+func constantOf(job *pipeline.Job, a pipeline.Artifact, found []finding) *finding {
+	work := job.Lineage(a)
+	for i := len(work) - 1; i >= 0; i-- { // what was made last is nearest
+		for k := range found {
+			if found[k].artifact.Stage == work[i].Stage {
+				if found[k].constant {
+					return &found[k]
+				}
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // searchReadings give the scores by which searches chose.

@@ -219,12 +219,18 @@ func (r *Result) testView(m Measure) testView {
 }
 
 func (r *Result) methodView(m Method) methodView {
-	v := methodView{Name: m.Name, Algorithm: m.Algorithm, Count: fmt.Sprint(len(m.Found))}
+	v := methodView{Name: m.Name, Algorithm: m.Algorithm, Count: words.Count(len(m.Found), "seed")}
+	if m.Constant {
+		v.Count = "no seed"
+	}
 	for _, measure := range r.Measures {
 		s := m.Summary[measure.Name]
 		c := cellView{Mean: minus(measure.said(result.Value(s.Mean)))}
 		if s.StdDev != nil && s.Low != nil {
 			c.Spread = []string{"± " + measure.said(*s.StdDev), minus(fmt.Sprintf("%s to %s", measure.said(*s.Low), measure.said(*s.High)))}
+			if measure.Tested {
+				c.Spread = append(c.Spread, minus("worst "+measure.said(result.Value(s.Worst))))
+			}
 		}
 		if i := r.best(measure); measure.Tested && i >= 0 && result.Value(s.Mean) == result.Value(r.Methods[i].Summary[measure.Name].Mean) {
 			c.Best = true
@@ -248,6 +254,10 @@ func (r *Result) findingsView(m Method) findingsView {
 			row.Values = append(row.Values, minus(measure.said(result.Value(f.Values[measure.Name]))))
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	if n := len(v.Rows); m.Constant && n > 1 && !slices.ContainsFunc(v.Rows, func(o findingView) bool { return !slices.Equal(o.Values, v.Rows[0].Values) }) {
+		v.Rows = v.Rows[:1]
+		v.Rows[0].Seed = "every"
 	}
 	return v
 }

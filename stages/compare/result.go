@@ -45,12 +45,14 @@ type Measure struct {
 
 // Method is what a method found and what that cost.
 type Method struct {
-	Name      string              `json:"name"`
-	Stage     string              `json:"stage"`     // of the document, whose variants found it
-	Algorithm string              `json:"algorithm"` // as its architecture files say
-	Found     []Found             `json:"found"`     // by seed
-	Summary   map[string]Summary  `json:"summary"`   // by measure
-	Cost      map[string]*float64 `json:"cost"`      // mean over the seeds, by name
+	Name      string `json:"name"`
+	Stage     string `json:"stage"`     // of the document, whose variants found it
+	Algorithm string `json:"algorithm"` // as its architecture files say
+	// Constant tells that its stage has no seed, so that its one architecture stands for every seed.
+	Constant bool                `json:"constant,omitempty"`
+	Found    []Found             `json:"found"`   // by seed
+	Summary  map[string]Summary  `json:"summary"` // by measure
+	Cost     map[string]*float64 `json:"cost"`    // mean over the seeds, by name
 }
 
 // Found is what a method found with one seed.
@@ -77,6 +79,8 @@ type Summary struct {
 	Interval
 	Min *float64 `json:"min"`
 	Max *float64 `json:"max"`
+	// Worst is Min or, where lower is better, Max: what the method gives with its worst seed.
+	Worst *float64 `json:"worst"`
 }
 
 // Pair compares two methods on a measure, seed by seed. Gain is by how much the other is better, whatever the direction of

@@ -18,6 +18,7 @@ import (
 //
 //	mean_METHOD_MEASURE, std_METHOD_MEASURE     over the seeds
 //	low_METHOD_MEASURE, high_METHOD_MEASURE     confidence interval of the mean
+//	worst_METHOD_MEASURE                        with the worst seed
 //	best_MEASURE                                the best value of any architecture in a table
 //	gain_OTHER_vs_PLAIN_MEASURE                 by how much OTHER is better in the mean, for each of the pairs
 //	p_OTHER_vs_PLAIN_MEASURE                    of the Wilcoxon signed-rank test, two-sided; p_holm_... corrected for the pairs
@@ -27,11 +28,11 @@ import (
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:      "compare",
-		Version:   1,
+		Version:   2,
 		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
 		Doc:       "Compares methods that ran with several seeds: what they found, by public tables or measured accuracies, with paired tests and costs.",
 		Inputs: []pipeline.Port{
-			{Name: "architectures", Type: "architecture", Many: true, Doc: "What the methods have found. Of several stages for one method, the last in the list is its outcome."},
+			{Name: "architectures", Type: "architecture", Many: true, Doc: "What the methods have found. Of several stages for one method, the last in the list is its outcome. A stage without a seed, such as the largest architecture, is compared with every seed of the others."},
 			{Name: "metrics", Type: "metrics", Many: true, Optional: true, Doc: "What was measured on networks of these architectures."},
 			{Name: "tables", Type: "table", Many: true, Optional: true, Doc: "Tables that every architecture is looked up in, by their score column."},
 		},
@@ -99,6 +100,7 @@ func (r *Result) report(job *pipeline.Job) {
 			metric("std_"+name, sum.StdDev)
 			metric("low_"+name, sum.Low)
 			metric("high_"+name, sum.High)
+			metric("worst_"+name, sum.Worst)
 		}
 		for _, c := range r.Costs {
 			metric(c+"_"+m.Name, m.Cost[c])
@@ -128,7 +130,7 @@ func (r *Result) line(m Method) string {
 		if sum := m.Summary[measure.Name]; measure.Tested && sum.Count > 0 {
 			text := fmt.Sprintf("%s %s", measure.Name, measure.said(result.Value(sum.Mean)))
 			if sum.StdDev != nil {
-				text += " ± " + measure.said(*sum.StdDev)
+				text += " ± " + measure.said(*sum.StdDev) + ", worst seed " + measure.said(result.Value(sum.Worst))
 			}
 			parts = append(parts, text)
 		}

@@ -245,6 +245,82 @@ func TestTheLastStageOfAMethodIsItsOutcome(t *testing.T) {
 	}
 }
 
+// What needs no seed, such as the largest architecture, is paired with every seed of the others: by tables, and by what was
+// measured on its networks, which lineage tells. A plain network stands beside the space that was searched.
+func TestBaselinesWithoutASeed(t *testing.T) {
+	plain := result.NewArchitecture(space.Plain(), space.Architecture{0})
+	path := filepath.Join(t.TempDir(), "architecture.json")
+	if err := result.WriteArchitecture(path, plain); err != nil {
+		t.Fatal(err)
+	}
+	arch := append(five(t, [5]int{1, 2, 3, 4, 5}, [5]int{0, 0, 1, 0, 2}),
+		pipeline.Artifact{Type: "architecture", Path: path, Stage: "resnet9", Kind: "architecture"},
+		architecture(t, found{stage: "largest", method: "largest", architecture: cell(1)}))
+	settings := "pairs: [[largest, na_darts], [darts, na_darts], [resnet9, na_darts]]"
+	o := job{settings: settings, architectures: arch, tables: []pipeline.Artifact{truth(t, "truth")}}.must(t)
+	for name, want := range map[string]float64{
+		"seeds": 5, "mean_largest_truth": 63, "worst_largest_truth": 63, "worst_na_darts_truth": 53, "worst_darts_truth": 23,
+		"gain_na_darts_vs_largest_truth": 4, "p_na_darts_vs_largest_truth": 0.625, "p_holm_na_darts_vs_darts_truth": 0.125,
+	} {
+		if got, ok := o.metrics[name]; !ok || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if s := o.Methods[3].Summary["truth"]; !o.Methods[3].Constant || s.Count != 1 || s.StdDev != nil || s.Low != nil {
+		t.Errorf("%+v", o.Methods[3])
+	}
+	if _, ok := o.metrics["p_na_darts_vs_resnet9_truth"]; ok {
+		t.Error("a plain network has a truth in the table of a space")
+	}
+
+	var measured []pipeline.Artifact
+	measure := func(stage string, labels []pipeline.Label, top1 float64) {
+		path := filepath.Join(t.TempDir(), "metrics.json")
+		if err := result.WriteMetrics(path, &result.Metrics{Model: "m", Dataset: "cifar10", Split: "test", Count: 1000, Top1: top1, Top5: 0.9, Loss: 2 - top1}); err != nil {
+			t.Fatal(err)
+		}
+		measured = append(measured, pipeline.Artifact{Type: "metrics", Path: path, Stage: stage, Labels: labels})
+	}
+	measure("evaluate_resnet9", nil, 0.65) // before those with labels
+	for i, a := range arch[:10] {
+		measure(strings.Replace(a.Stage, "search", "evaluate", 1), a.Labels, 0.6+0.1*float64(i%2))
+	}
+	for i := range 5 { // trained with every seed
+		seed := fmt.Sprint(i + 1)
+		measure("evaluate_largest@"+seed, []pipeline.Label{{Axis: "seed", Value: seed}}, 0.68+0.01*float64(i))
+	}
+	lineage := func(stage string) []pipeline.Work {
+		out := []pipeline.Work{{Stage: "data", Kind: "dataset"}}
+		switch {
+		case strings.HasPrefix(stage, "evaluate_largest"):
+			out = append(out, pipeline.Work{Stage: "largest", Kind: "architecture"})
+		case stage == "evaluate_resnet9":
+			out = append(out, pipeline.Work{Stage: "resnet9", Kind: "architecture"})
+		case strings.HasPrefix(stage, "evaluate"):
+			out = append(out, pipeline.Work{Stage: strings.Replace(stage, "evaluate", "search", 1), Kind: "search"})
+		}
+		return append(out, pipeline.Work{Stage: strings.Replace(stage, "evaluate", "train", 1), Kind: "train", Seconds: 10})
+	}
+	o = job{settings: settings, architectures: arch, metrics: measured, lineage: lineage}.must(t)
+	for name, want := range map[string]float64{
+		"mean_resnet9_test_top1": 0.65, "mean_largest_test_top1": 0.7, "worst_largest_test_top1": 0.68, "mean_na_darts_test_top1": 0.7,
+		"gain_na_darts_vs_resnet9_test_top1": 0.05, "gain_na_darts_vs_largest_test_top1": 0,
+	} {
+		if got, ok := o.metrics[name]; !ok || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s is %v, want %v; %v", name, got, want, o.metrics)
+		}
+	}
+	page, err := os.ReadFile(o.paths["page"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"no seed", "worst 68.00%", "<td>every</td>"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 // Without tables methods are compared by the scores of the searches; with metrics, by what was measured.
 func TestMeasuresWithoutTables(t *testing.T) {
 	arch := five(t, [5]int{1, 2, 3, 4, 5}, [5]int{0, 0, 0, 0, 0})
