@@ -48,22 +48,42 @@ type Trained struct {
 // with a Scratch folder continues what an earlier Fit of the same settings, seed and network has left there, also with
 // fewer epochs. The error is a *DivergedError when the loss is not finite any more.
 func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.Job, net supernet.Network, data *dataset.Dataset, until int) (_ *Trained, err error) {
+	kept, _, err := net.Indexes() // without the auxiliary head
+	if err != nil {
+		return nil, err
+	}
+	r, indexes, err := s.start(rt, job, net, data, until)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), r.count(data).Count, until)
+	job.Metric("parameters", float64(kept.Total()))
+	if err := r.train(ctx); err != nil {
+		return nil, err
+	}
+	v := r.vectors()
+	return &Trained{
+		Network: net, History: r.history, parameters: kept.Total(), index: indexes[0], running: indexes[1],
+		weights: v[r.result(supernet.Params)], statistics: v[r.result(supernet.Running)],
+	}, nil
+}
+
+// start loads the training step of a network with its first weights. It returns the indexes of the parameters and of the running
+// statistics too, with those of the auxiliary head. The caller closes the run.
+func (s *Settings) start(rt *runtime.Runtime, job *pipeline.Job, net supernet.Network, data *dataset.Dataset, until int) (_ *run, indexes [2]*params.Index, err error) {
 	g, isGenotype, err := net.Genotype()
 	if err != nil {
-		return nil, err
+		return nil, indexes, err
 	}
-	kept, running, err := net.Indexes() // without the auxiliary head
+	index, running, err := net.Indexes()
+	if err == nil && isGenotype && s.Auxiliary > 0 {
+		index, running, err = g.Indexes(true)
+	}
 	if err != nil {
-		return nil, err
-	}
-	index := kept
-	if isGenotype && s.Auxiliary > 0 {
-		if index, running, err = g.Indexes(true); err != nil {
-			return nil, err
-		}
+		return nil, indexes, err
 	}
 	r := &run{Settings: s, until: until, job: job, states: map[string]*runtime.State{}}
-	defer func() { err = errors.Join(err, r.close()) }()
 	step := s.Training
 	step.Average = s.Average > 0
 	build := func() (*onnx.ModelProto, error) { return net.TrainStep(step) }
@@ -74,18 +94,9 @@ func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.J
 		}
 	}
 	if err := r.prepare(rt, build, data, index, running); err != nil {
-		return nil, err
+		return nil, indexes, errors.Join(err, r.close())
 	}
-	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), r.count(data).Count, until)
-	job.Metric("parameters", float64(kept.Total()))
-	if err := r.train(ctx); err != nil {
-		return nil, err
-	}
-	v := r.vectors()
-	return &Trained{
-		Network: net, History: r.history, parameters: kept.Total(), index: index, running: running,
-		weights: v[r.result(supernet.Params)], statistics: v[r.result(supernet.Running)],
-	}, nil
+	return r, [2]*params.Index{index, running}, nil
 }
 
 // Weights returns the weights and running statistics in the order of Network.Indexes: without those of the auxiliary head.
@@ -102,8 +113,8 @@ func (t *Trained) Weights() (weights, statistics []float32, err error) {
 	return weights, statistics, err
 }
 
-// write writes the outputs of the stage.
-func (t *Trained) write(job *pipeline.Job) error {
+// write writes the outputs of the stage. why says what a budget has come to, or is "".
+func (t *Trained) write(job *pipeline.Job, why string) error {
 	about := map[string]string{"plateau.space": t.Network.Space, "plateau.architecture": t.Network.Architecture, "plateau.content": "trained weights and running statistics"}
 	err := supernet.SaveWeights(job.Output("weights"), about,
 		supernet.Vector{Index: t.index, Data: t.weights}, supernet.Vector{Index: t.running, Data: t.statistics})
@@ -114,7 +125,10 @@ func (t *Trained) write(job *pipeline.Job) error {
 		return err
 	}
 	last := t.History[len(t.History)-1]
-	job.Summary(fmt.Sprintf("%d parameters, training loss %.4f, training accuracy %.2f%% on augmented images", t.parameters, last.TrainLoss, 100*last.TrainAccuracy))
+	if why != "" {
+		why = "\n" + why
+	}
+	job.Summary(fmt.Sprintf("%d parameters, training loss %.4f, training accuracy %.2f%% on augmented images", t.parameters, last.TrainLoss, 100*last.TrainAccuracy) + why)
 	return result.WriteTrainHistory(job.Output("history"), t.History)
 }
 

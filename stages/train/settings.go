@@ -32,13 +32,14 @@ type Settings struct {
 	Average           float64           `yaml:"average" doc:"Decay of an exponential moving average of the weights and running statistics, such as 0.99 a step, which then is what the training gives; 0 gives the weights of the last step."`
 	Training          supernet.Training `yaml:"training" doc:"The training step."`
 	Augment           dataset.Augment   `yaml:"augment" doc:"Augmentation of the training images."`
+	Budget            Budget            `yaml:"budget" doc:"What the network may cost. With any bound the network is stacked and widened to it; channels and cells are then the least, and epochs the most."`
 	UseValid          bool              `yaml:"use_valid" doc:"Whether the validation images are trained on too, since the search no longer needs them."`
 }
 
 // DefaultSettings returns the NAS-Bench-201 recipe (Dong and Yang, ICLR 2020) at a size for two cores.
 func DefaultSettings() Settings {
 	t := supernet.DefaultTraining()
-	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Schedule: ScheduleCosine, LearningRateDecay: 0.97, LearningRateEach: EachIteration, Rise: 0.3, Anneal: AnnealCosine, Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
+	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Schedule: ScheduleCosine, LearningRateDecay: 0.97, LearningRateEach: EachIteration, Rise: 0.3, Anneal: AnnealCosine, Budget: DefaultBudget(), Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -74,6 +75,7 @@ func (s *Settings) Validate() error {
 	name("stem", s.Stem, supernet.Stems()...)
 	check(s.Channels >= 1, "channels", "%d channels; at least 1 is needed", s.Channels)
 	check(s.Cells >= 1, "cells", "%d cells; at least 1 is needed", s.Cells)
+	errs = append(errs, s.Budget.Validate("budget", s))
 	errs = append(errs, s.Augment.Validate("augment"))
 	errs = append(errs, s.Training.Validate("training"))
 	return errors.Join(errs...)

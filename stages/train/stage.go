@@ -19,7 +19,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "train",
 		Version: 2,
-		Doc:     "Trains an architecture from scratch as a stand-alone network.",
+		Doc:     "Trains an architecture from scratch as a stand-alone network, of a given size or of one that fits a budget.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "The images to train on."},
 			{Name: "architecture", Type: "architecture", Doc: "The architecture to train."},
@@ -56,19 +56,26 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if err != nil {
 		return err
 	}
-	net, err := s.Network(sp, found.Architecture, data)
-	if err != nil {
+	if _, err := s.Network(sp, found.Architecture, data); err != nil { // before anything is loaded
 		return err
 	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	trained, err := s.Fit(ctx, rt, job, net, data, s.Epochs)
+	settings, why, err := s.Fitted(ctx, rt, job, sp, found.Architecture, data)
 	if err != nil {
 		return err
 	}
-	return trained.write(job)
+	net, err := settings.Network(sp, found.Architecture, data)
+	if err != nil {
+		return err
+	}
+	trained, err := settings.Fit(ctx, rt, job, net, data, settings.Epochs)
+	if err != nil {
+		return err
+	}
+	return trained.write(job, why)
 }
 
 // Network returns the network of an architecture of a space that the settings train. The error names settings that do not fit

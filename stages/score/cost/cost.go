@@ -137,7 +137,7 @@ func (e *Evaluator) of(ctx context.Context, a space.Architecture) (map[string]fl
 			out[MultiplyAdds] = float64(c.MultiplyAdds)
 		}
 		if wants(Latency) {
-			if out[Latency], err = e.latency(ctx, m); err != nil {
+			if out[Latency], err = latency(ctx, e.runtime, m, e.macro, e.settings.LatencyRuns, e.settings.LatencyThreads); err != nil {
 				return nil, err
 			}
 		}
@@ -146,8 +146,23 @@ func (e *Evaluator) of(ctx context.Context, a space.Architecture) (map[string]fl
 	return out, nil
 }
 
+// LatencyOf returns the median time in milliseconds that a network takes for one image in the form in which it is exported, of so
+// many runs with so many threads; 0 threads are the runtime's. The network's weights do not matter.
+func LatencyOf(ctx context.Context, rt *runtime.Runtime, net supernet.Network, runs, threads int) (float64, error) {
+	index, running, err := net.Indexes()
+	if err != nil {
+		return 0, err
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	m, err := net.Inference(index.Initialize(rng), running.Initialize(rng))
+	if err != nil {
+		return 0, err
+	}
+	return latency(ctx, rt, m, net.Macro, runs, threads)
+}
+
 // latency times a network in the form in which it is exported.
-func (e *Evaluator) latency(ctx context.Context, m *onnx.ModelProto) (_ float64, err error) {
+func latency(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, macro supernet.Macro, runs, threads int) (_ float64, err error) {
 	if err := rewrite.Simplify(m); err != nil {
 		return 0, err
 	}
@@ -155,20 +170,20 @@ func (e *Evaluator) latency(ctx context.Context, m *onnx.ModelProto) (_ float64,
 	if err != nil {
 		return 0, err
 	}
-	session, err := e.runtime.NewSession(data, runtime.SessionOptions{Name: "the network", Threads: e.settings.LatencyThreads})
+	session, err := rt.NewSession(data, runtime.SessionOptions{Name: "the network", Threads: threads})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
-	image := make([]float32, e.macro.Image[0]*e.macro.Image[1]*e.macro.Image[2])
+	image := make([]float32, macro.Image[0]*macro.Image[1]*macro.Image[2])
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range image {
 		image[i] = rng.Float32()*2 - 1
 	}
-	in := map[string]runtime.Tensor{supernet.Images: {Shape: []int64{1, int64(e.macro.Image[0]), int64(e.macro.Image[1]), int64(e.macro.Image[2])}, Data: image}}
+	in := map[string]runtime.Tensor{supernet.Images: {Shape: []int64{1, int64(macro.Image[0]), int64(macro.Image[1]), int64(macro.Image[2])}, Data: image}}
 	const warmUp = 3
 	var times []float64
-	for i := range warmUp + e.settings.LatencyRuns {
+	for i := range warmUp + runs {
 		began := time.Now()
 		if _, err := session.Run(ctx, in); err != nil {
 			return 0, err

@@ -35,6 +35,7 @@ func (st Settings) Validate(path string) error {
 	}
 	errs = append(errs, below(path, st.Settings.Validate()))
 	check(!st.UseValid, "use_valid", "architectures are compared on the validation images, so they cannot be trained on; leave it out")
+	check(st.Budget == train.DefaultBudget(), "budget", "architectures are compared at one size, by channels and cells; leave the budget to the stage train")
 	for i, n := range st.Budgets {
 		setting := fmt.Sprintf("budgets[%d]", i)
 		check(n >= 1 && n < st.Epochs, setting, "%d is not between 1 and less than the %d epochs", n, st.Epochs)
