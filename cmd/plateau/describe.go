@@ -22,6 +22,8 @@ type description struct {
 	Architecture string   `json:"architecture"`
 	Genotype     string   `json:"genotype,omitempty"` // the same in Python's notation, where it has one
 	Operations   []string `json:"operations"`
+	Class        string   `json:"class"`                   // what it computes
+	ClassMembers int      `json:"class_members,omitempty"` // architectures of the space that compute it, where they can be counted
 	Channels     int      `json:"channels"`
 	Cells        int      `json:"cells"`            // a stage; in the DARTS space, in all
 	Layers       int      `json:"layers,omitempty"` // the cells of a network of the DARTS space
@@ -46,7 +48,8 @@ func newDescribeCommand(a *app) *cobra.Command {
 		Short: "Show the size and the drawing of an architecture",
 		Long: strings.TrimSpace(`
 Shows how many trainable parameters and multiply-adds the stand-alone network of an architecture has in a skeleton,
-and draws its cells. The defaults are the skeletons of NAS-Bench-201 and of DARTS on CIFAR-10, and with --stem imagenet
+draws its cells, and says what they compute: x is the input of a cell, t1 a result that is used in several places, and a term counts
+as often as it comes. The defaults are the skeletons of NAS-Bench-201 and of DARTS on CIFAR-10, and with --stem imagenet
 that of DARTS on ImageNet; their auxiliary head is not counted.
 
 An architecture of the DARTS space may be a published name (` + strings.Join(space.GenotypeNames(), ", ") + `), Python's notation
@@ -63,7 +66,12 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 			if err != nil {
 				return err
 			}
-			d.Operations = s.OperationNames(arch)
+			d.Operations, d.Class = s.OperationNames(arch), s.Class(arch)
+			computes := "computes " + d.Class
+			if members := s.CountMembers(d.Class); members != nil {
+				d.ClassMembers = members[0]
+				computes += fmt.Sprintf("\narchitectures of the space that compute it: %d of %d", d.ClassMembers, s.Size())
+			}
 			unit := "cells a stage"
 			if s.Pairs {
 				g, err := space.GenotypeOf(arch)
@@ -80,8 +88,8 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 			if o.asJSON {
 				return printJSON(a.stdout, d)
 			}
-			return writeAll(a.stdout, fmt.Sprintf("%s\n\n%s\n%d parameters, %d multiply-adds (%d channels, %d %s, %d classes, %dx%d pixels)\n",
-				d.Architecture, draw.Text(s, arch), d.Parameters, d.MultiplyAdds, d.Channels, d.Cells, unit, d.Classes, d.ImageSize, d.ImageSize))
+			return writeAll(a.stdout, fmt.Sprintf("%s\n\n%s\n%s\n%d parameters, %d multiply-adds (%d channels, %d %s, %d classes, %dx%d pixels)\n",
+				d.Architecture, draw.Text(s, arch), computes, d.Parameters, d.MultiplyAdds, d.Channels, d.Cells, unit, d.Classes, d.ImageSize, d.ImageSize))
 		},
 	}
 	f := cmd.Flags()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,12 @@ import (
 type neighbor struct {
 	Architecture string `json:"architecture"`
 	Distance     int    `json:"distance"`
+	Class        string `json:"class,omitempty"` // what it computes, up to classLimit neighbors
+	Same         bool   `json:"same"`            // whether that is what the center computes; false beyond classLimit
 }
+
+// classLimit is up to how many neighbors it is told what they compute: a matter of a second.
+const classLimit = 5_000
 
 // neighborLimit is how many neighbors are listed at most: those of a genotype at distance 3 are 300,000, further out more
 // than a memory holds.
@@ -25,7 +31,8 @@ func newNeighborsCommand(a *app) *cobra.Command {
 		Short: "List the architectures one or a few changes away",
 		Long: strings.TrimSpace(`
 Lists the architectures that differ from the given one on at least one edge and at most --radius edges, nearest first.
-In the DARTS space a change is that of an operation or of the input of an edge that is kept: 120 neighbors at radius 1.`),
+In the DARTS space a change is that of an operation or of the input of an edge that is kept: 120 neighbors at radius 1.
+How many of them compute the same is said on stderr, and with --json what each of them computes, up to 5000 neighbors.`),
 		Example: "  plateau neighbors '|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|' --radius 1\n" +
 			"  plateau neighbors --space darts DARTS_V2",
 		Args: cobra.ExactArgs(1),
@@ -46,12 +53,24 @@ In the DARTS space a change is that of an operation or of the input of an edge t
 			}
 			list := []neighbor{}
 			var lines strings.Builder
+			own, functions, same := s.Class(center), map[string]bool{}, 0
 			for _, n := range s.Neighbors(center, radius) {
-				list = append(list, neighbor{s.Format(n), s.Distance(center, n)})
-				lines.WriteString(s.Format(n) + "\n")
+				one := neighbor{Architecture: s.Format(n), Distance: s.Distance(center, n)}
+				if count <= classLimit {
+					one.Class = s.Class(n)
+					if one.Same = one.Class == own; one.Same {
+						same++
+					}
+					functions[one.Class] = true
+				}
+				list = append(list, one)
+				lines.WriteString(one.Architecture + "\n")
 			}
 			if asJSON {
 				return printJSON(a.stdout, list)
+			}
+			if count <= classLimit {
+				fmt.Fprintf(a.stderr, "%d neighbors compute %d different functions; %d compute what the architecture itself does\n", len(list), len(functions), same)
 			}
 			return writeAll(a.stdout, lines.String())
 		},
@@ -59,6 +78,6 @@ In the DARTS space a change is that of an operation or of the input of an edge t
 	f := cmd.Flags()
 	f.StringVar(&spaceName, "space", "nasbench201", spaceFlag())
 	f.IntVar(&radius, "radius", 1, "largest number of changes")
-	f.BoolVar(&asJSON, "json", false, "print a JSON array with the distances")
+	f.BoolVar(&asJSON, "json", false, "print a JSON array with the distances and what each neighbor computes")
 	return cmd
 }

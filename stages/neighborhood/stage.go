@@ -250,13 +250,21 @@ func (s *stage) rank(sp *space.Space, scored []Scored, asked int) (*result.Ranki
 	slices.SortStableFunc(own, func(a, b Scored) int { return cmp.Compare(b.Own.Score, a.Own.Score) })
 	slices.SortStableFunc(scored, func(a, b Scored) int { return cmp.Compare(b.Aggregate, a.Aggregate) })
 	out := &result.Ranking{Space: sp.Reference(), Aggregate: settings, Radius: s.Radius, NeighborsScored: asked}
+	classes := make([]string, len(scored))
+	for i, sc := range scored {
+		classes[i] = sp.Class(sc.Center)
+	}
+	members := sp.CountMembers(classes...)
 	for i, sc := range scored {
 		std, least, largest := sc.Spread()
 		f := result.Finalist{
-			Architecture: sp.Format(sc.Center), OwnScore: sc.Own.Score, OwnAccuracy: sc.Own.Accuracy,
+			Architecture: sp.Format(sc.Center), Class: classes[i], OwnScore: sc.Own.Score, OwnAccuracy: sc.Own.Accuracy,
 			Aggregate: sc.Aggregate, Std: std, Min: least, Max: largest, RankNeighborhood: i + 1,
 			RankOwn: 1 + slices.IndexFunc(own, func(o Scored) bool { return o.Center.Equal(sc.Center) }),
 			Table:   table(sp, sc),
+		}
+		if members != nil {
+			f.ClassMembers = members[i]
 		}
 		for j, m := range sc.Members {
 			if m.Equal(sc.Center) {

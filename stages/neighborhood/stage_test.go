@@ -192,6 +192,12 @@ func TestRankingSaysWhatEveryFinalistAndItsNeighborsScore(t *testing.T) {
 				want.RankOwn++
 			}
 		}
+		want.Class = r.sp.Class(center)
+		for a := range r.sp.All() {
+			if r.sp.Class(a) == want.Class {
+				want.ClassMembers++
+			}
+		}
 		f.Table = nil
 		if diff := cmp.Diff(want, f, cmp.Comparer(close12)); diff != "" {
 			t.Errorf("%s differs (-want +got):\n%s", f.Architecture, diff)

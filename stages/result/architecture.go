@@ -10,12 +10,14 @@ import (
 // Architecture is the content of architecture.json: what a search, or a re-ranking of its finalists, has chosen.
 // Scores are better when higher; nil where none was computed.
 type Architecture struct {
-	Space             string      `json:"space"`              // its reference: a name, or the declaration of a space of one's own
-	Architecture      string      `json:"architecture"`       // the choice, as the space writes it
-	Operations        []string    `json:"operations"`         // the same, one name for each edge that has a choice
-	Genotype          string      `json:"genotype,omitempty"` // the same in Python's notation, in the DARTS space
-	Algorithm         string      `json:"algorithm"`          // what chose it: "darts", "random_search", "neighborhood"
-	Seed              uint64      `json:"seed"`               // of the stage
+	Space             string      `json:"space"`                   // its reference: a name, or the declaration of a space of one's own
+	Architecture      string      `json:"architecture"`            // the choice, as the space writes it
+	Operations        []string    `json:"operations"`              // the same, one name for each edge that has a choice
+	Genotype          string      `json:"genotype,omitempty"`      // the same in Python's notation, in the DARTS space
+	Class             string      `json:"class,omitempty"`         // what it computes (space.Space.Class)
+	ClassMembers      int         `json:"class_members,omitempty"` // architectures of the space that compute it; 0 where they are too many to be counted
+	Algorithm         string      `json:"algorithm"`               // what chose it: "darts", "random_search", "neighborhood"
+	Seed              uint64      `json:"seed"`                    // of the stage
 	OwnScore          *float64    `json:"own_score"`
 	NeighborhoodScore *float64    `json:"neighborhood_score"`
 	Candidates        []Candidate `json:"candidates"`              // best first, the choice among them
@@ -38,7 +40,10 @@ type Candidate struct {
 
 // NewArchitecture returns the content for a choice in a space, with the fields that follow from these two.
 func NewArchitecture(s *space.Space, a space.Architecture) *Architecture {
-	out := &Architecture{Space: s.Reference(), Architecture: s.Format(a), Operations: s.OperationNames(a), Candidates: []Candidate{}}
+	out := &Architecture{Space: s.Reference(), Architecture: s.Format(a), Operations: s.OperationNames(a), Class: s.Class(a), Candidates: []Candidate{}}
+	if members := s.CountMembers(out.Class); members != nil {
+		out.ClassMembers = members[0]
+	}
 	if g, err := space.GenotypeOf(a); err == nil && s.Pairs {
 		out.Genotype = g.String()
 	}

@@ -20,6 +20,8 @@ type Ranking struct {
 // Finalist is one architecture with its neighborhood.
 type Finalist struct {
 	Architecture     string   `json:"architecture"`
+	Class            string   `json:"class,omitempty"`         // what it computes (space.Space.Class)
+	ClassMembers     int      `json:"class_members,omitempty"` // architectures of the space that compute it; 0 where they are too many to be counted
 	OwnScore         float64  `json:"own_score"`
 	OwnAccuracy      float64  `json:"own_accuracy"` // top-1 on the data that gave the score, 0 to 1
 	Aggregate        float64  `json:"aggregate"`    // score of the neighborhood

@@ -31,6 +31,21 @@ func exampleArchitecture() *Architecture {
 	return a
 }
 
+func TestArchitectureNamesItsClass(t *testing.T) {
+	if got := exampleArchitecture(); !strings.HasPrefix(got.Class, "t1 = nor_conv_3x3(x); ") || got.ClassMembers != 1 {
+		t.Errorf("class %q with %d members", got.Class, got.ClassMembers)
+	}
+	// Nothing arrives at the output where no way from the input has an operation on all edges: counted by hand, in
+	// 9 * 25 + 4 * (25 + 4) choices of the five edges other than 3<-0.
+	if got := NewArchitecture(space.NASBench201(), space.Architecture{0, 0, 3, 0, 1, 2}); got.Class != "0" || got.ClassMembers != 341 {
+		t.Errorf("class %q with %d members", got.Class, got.ClassMembers)
+	}
+	darts := NewArchitecture(space.DARTS(), space.DARTS().Published()[0].Architecture)
+	if darts.Class == "" || darts.ClassMembers != 0 {
+		t.Errorf("class %q with %d members, want one in a space that is not counted", darts.Class, darts.ClassMembers)
+	}
+}
+
 func exampleRanking() *Ranking {
 	table := make([][]*float64, 6)
 	for e := range table {
@@ -148,7 +163,7 @@ func TestReadingSaysWhatIsWrongAndWhere(t *testing.T) {
 		read             func(string) error
 	}{
 		{"empty", "", "line 1: the file ends early", architecture},
-		{"cut short", arch[:strings.Index(arch, `"algorithm"`)], "line 12: the file ends early", architecture},
+		{"cut short", arch[:strings.Index(arch, `"algorithm"`)], "line 14: the file ends early", architecture},
 		{"no JSON", "{\n\"space\": nasbench201\n}", "line 2: invalid character", architecture},
 		{"wrong type", "{\n\"space\":\n 3}", "line 3: json: cannot unmarshal number", architecture},
 		{"unknown field", "{\n\"speed\": 3}", `unknown field "speed"`, architecture},

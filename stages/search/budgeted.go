@@ -20,6 +20,7 @@ import (
 type BudgetSettings struct {
 	Evaluations int     `yaml:"evaluations" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
 	Policy      string  `yaml:"policy" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates) or shared (none but neighborhood.samples; every score known within the radius counts). Left out, all, or sampled where neighborhood.samples is set."`
+	MergeEqual  bool    `yaml:"merge_equal" doc:"Whether an architecture that computes the same function as one that was evaluated takes over its result, which costs nothing then. Shared weights score such architectures differently, since other weights of theirs are trained."`
 	Share       float64 `yaml:"share" doc:"For staged: the share of the candidates, best own score first, that get a neighborhood."`
 	After       float64 `yaml:"after" doc:"For staged: the share of the evaluations before the first neighborhood."`
 	Prior       float64 `yaml:"prior" doc:"For shared: the weight, in scores, of the mean of all known scores in every aggregate."`
@@ -43,6 +44,7 @@ func (s *Settings) sampling() sampling.Settings {
 		b = *s.Budget
 	}
 	st.Algorithm, st.Neighborhood, st.Policy = s.Algorithm, s.Neighborhood, b.Policy
+	st.MergeEqual = b.MergeEqual
 	if st.Policy == "" {
 		if st.Policy = sampling.All; s.Neighborhood.Samples > 0 {
 			st.Policy = sampling.Sampled

@@ -134,3 +134,20 @@ func (s *Space) CountClasses() ([]ClassMembers, error) {
 	}
 	return out, nil
 }
+
+// CountMembers returns how many architectures of the space are of each of the given classes: 0 where a class has none, and nil when
+// the space has more than MaxEnumerated architectures.
+func (s *Space) CountMembers(classes ...string) []int {
+	if s.Size() > MaxEnumerated {
+		return nil
+	}
+	members := map[string]int{}
+	for a := range s.All() {
+		members[s.Class(a)]++
+	}
+	out := make([]int, len(classes))
+	for i, class := range classes {
+		out[i] = members[class]
+	}
+	return out
+}

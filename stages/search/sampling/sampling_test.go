@@ -115,6 +115,7 @@ func setups() *rapid.Generator[setup] {
 		st.Neighborhood.IncludeCenter = rapid.Bool().Draw(t, "include_center")
 		st.Neighborhood.Aggregate = rapid.SampledFrom(neighborhood.Aggregators()).Draw(t, "aggregate")
 		st.Neighborhood.Samples = rapid.IntRange(0, 5).Draw(t, "samples")
+		st.Neighborhood.Equivalents = rapid.SampledFrom(neighborhood.Equivalents()).Draw(t, "equivalents")
 		switch {
 		case st.Policy == sampling.All:
 			st.Neighborhood.Samples = 0
@@ -268,10 +269,17 @@ func truth(t *rapid.T, s setup, center space.Architecture, counts []space.Archit
 	if err != nil {
 		t.Fatal(err)
 	}
+	alone := false
+	if s.settings.Policy != sampling.Shared {
+		st.Samples = 0
+		counts = neighborhood.Draw(s.space, center, st, nil)
+		alone = len(counts) == 1
+	}
+	counted := neighborhood.NewCounted(st, s.space.Class(center))
 	var scores, distances []float64
 	for _, a := range counts {
 		d := space.Distance(a, center)
-		if d > st.Radius || d == 0 && !st.IncludeCenter || s.fails != nil && s.fails(a) {
+		if d > st.Radius || d == 0 && !st.IncludeCenter && !alone || s.fails != nil && s.fails(a) || d > 0 && !counted.Next(s.space.Class(a)) {
 			continue
 		}
 		scores, distances = append(scores, e.Of(a).Score), append(distances, float64(d))
