@@ -122,7 +122,11 @@ func inputsSchema(kind Kind) object {
 		if doc != "" {
 			doc += " "
 		}
-		ports[p.Name] = object{"type": types, "items": object{"type": "string"}, "description": doc + "Type " + string(p.Type) + "."}
+		explicit := ""
+		if p.Explicit {
+			explicit = " Only when it is named here."
+		}
+		ports[p.Name] = object{"type": types, "items": object{"type": "string"}, "description": doc + "Type " + string(p.Type) + "." + explicit}
 	}
 	return object{"type": []string{"object", "null"}, "additionalProperties": false, "properties": ports}
 }

@@ -24,6 +24,7 @@ type Port struct {
 	Name     string // the key under "inputs" in a document
 	Type     Type
 	Optional bool   // when true the stage also runs without it
+	Explicit bool   // it is connected only where a document names it, never because an output fits
 	Many     bool   // it takes one artifact or more; a document may give a list, and a stage that stands for many gives all
 	Doc      string // one sentence for help and schema
 }

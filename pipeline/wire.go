@@ -84,7 +84,7 @@ func connect(s *spec, all []*wired, reg *Registry, complete bool, f *findings) {
 			c.named(w, w.kind.Inputs[k], in)
 		}
 		for _, p := range w.kind.Inputs {
-			if !given[p.Name] {
+			if !given[p.Name] && !p.Explicit {
 				c.implied(w, p)
 			}
 		}

@@ -196,6 +196,7 @@ func TestEverythingThatIsMeasured(t *testing.T) {
 		Model: "brightest", Dataset: "colors", Split: "test", Count: 10, Top1: 0.9, Top5: 1, Parameters: 12, SizeBytes: info.Size(),
 		PerClass:  []result.ClassTop1{{Class: "red", Count: 3, Top1: 1}, {Class: "green", Count: 4, Top1: 0.75}, {Class: "blue", Count: 3, Top1: 1}},
 		Confusion: [][]int{{3, 0, 0}, {1, 3, 0}, {0, 0, 3}},
+		Right:     []byte{0xff, 0x01}, // all but the last
 		Provider:  rt.Provider(), Threads: rt.Threads(), Library: rt.LibraryVersion(), Scores: "logits", ScoresFrom: "numbers",
 	}
 	if d := cmp.Diff(want, m); d != "" {

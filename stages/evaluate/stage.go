@@ -16,7 +16,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "evaluate",
-		Version: 1,
+		Version: 2,
 		Doc:     "Measures accuracy, loss, size and speed of an ONNX classifier on images.",
 		Inputs: []pipeline.Port{
 			{Name: "model", Type: "model", Doc: "The classifier, an ONNX file."},

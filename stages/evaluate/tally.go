@@ -26,6 +26,7 @@ type tally struct {
 	perClass     []int
 	hitsPerClass []int
 	confusion    [][]int
+	right        []byte // as in result.Metrics
 }
 
 func newTally(classes int, scoreOf []int) *tally {
@@ -81,6 +82,12 @@ func (t *tally) add(scores []float32, label int64) error {
 	t.asLogits += high + math.Log(exp) - float64(scores[own])
 	t.asShares += -math.Log(max(float64(scores[own]), smallestProbability))
 
+	if t.count%8 == 0 {
+		t.right = append(t.right, 0)
+	}
+	if best == own {
+		t.right[t.count/8] |= 1 << (t.count % 8)
+	}
 	t.count++
 	t.perClass[label]++
 	if t.scoreOf == nil {
@@ -111,6 +118,7 @@ const (
 func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes []string) {
 	n := float64(t.count)
 	m.Count = t.count
+	m.Right = t.right
 	m.Top1, m.Top5 = float64(t.top1)/n, float64(t.topK)/n
 	if scores == ScoresAuto {
 		scores, from = ScoresLogits, "numbers"

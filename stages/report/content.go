@@ -25,6 +25,9 @@ type Content struct {
 	Checks       *result.Checks
 	Model        *Model
 	Sources      []Source
+	// Found is the network of Metrics beside the Baselines that it has to be better than; nil where there are none.
+	Found     *Trial
+	Baselines []Trial
 }
 
 // Model is what the page says about an exported file.
@@ -44,15 +47,21 @@ type Source struct {
 	Digest            string // "sha256:" and 64 hex digits
 }
 
-func load(job *pipeline.Job) (Content, error) {
+func load(job *pipeline.Job, seconds bool) (Content, error) {
 	var c Content
 	for port, artifact := range job.Inputs() {
+		if port == "baselines" {
+			continue
+		}
 		c.Sources = append(c.Sources, Source{Port: port, Stage: artifact.Stage, Kind: artifact.Kind, Digest: artifact.Digest})
 		if err := c.read(port, artifact.Path); err != nil {
 			return Content{}, err
 		}
 	}
-	slices.SortFunc(c.Sources, func(a, b Source) int { return strings.Compare(a.Port, b.Port) })
+	if err := c.readBaselines(job, seconds); err != nil {
+		return Content{}, err
+	}
+	slices.SortStableFunc(c.Sources, func(a, b Source) int { return strings.Compare(a.Port, b.Port) })
 	return c, nil
 }
 

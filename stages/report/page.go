@@ -21,15 +21,16 @@ var templates embed.FS
 // page is the view of the whole page; sections that a run has nothing for are nil.
 type page struct {
 	frame.Page
-	Headline headline
-	Search   *searchView
-	Hood     *neighborhoodView
-	Ranking  *rankingView
-	Train    *trainView
-	Classes  *classesView
-	Samples  *samplesView
-	Checks   *checksView
-	Origin   originView
+	Headline  headline
+	Baselines *baselinesView
+	Search    *searchView
+	Hood      *neighborhoodView
+	Ranking   *rankingView
+	Train     *trainView
+	Classes   *classesView
+	Samples   *samplesView
+	Checks    *checksView
+	Origin    originView
 }
 
 // Render writes the page. Equal content gives equal bytes.
@@ -46,7 +47,7 @@ func Render(w io.Writer, c Content) error {
 	}
 	p := page{
 		Page: frame.Page{Title: title(c)}, Headline: newHeadline(c, s, arch),
-		Search: newSearch(c, s), Hood: newNeighborhood(c, s), Ranking: newRanking(c, s), Train: newTrain(c),
+		Baselines: newBaselines(c), Search: newSearch(c, s), Hood: newNeighborhood(c, s), Ranking: newRanking(c, s), Train: newTrain(c),
 		Classes: newClasses(c), Checks: newChecks(c), Origin: newOrigin(c),
 	}
 	if p.Samples, err = newSamples(c); err != nil {

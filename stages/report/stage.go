@@ -11,18 +11,19 @@ import (
 
 // Settings are the settings of the stage kind "report".
 type Settings struct {
-	Title  string `yaml:"title" doc:"Heading of the page; empty names the data set."`
-	Images int    `yaml:"images" doc:"Sample images shown of each class; 0 shows none."`
+	Title   string `yaml:"title" doc:"Heading of the page; empty names the data set."`
+	Seconds bool   `yaml:"seconds" doc:"With baselines: whether the page has the seconds that searches and trainings took. They differ from run to run, and the page with them."`
+	Images  int    `yaml:"images" doc:"Sample images shown of each class; 0 shows none."`
 }
 
 // DefaultSettings returns what the kind starts from.
-func DefaultSettings() Settings { return Settings{Images: 6} }
+func DefaultSettings() Settings { return Settings{Images: 6, Seconds: true} }
 
 // Kind declares the stage kind "report": any results of a run in, report.html out.
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:      "report",
-		Version:   1,
+		Version:   2,
 		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
 		Doc:       "Makes one self-contained page of what the run has found.",
 		Inputs: []pipeline.Port{
@@ -32,6 +33,7 @@ func Kind() pipeline.Kind {
 			{Name: "ranking", Type: "ranking", Optional: true, Doc: "Adds the neighborhoods of the finalists."},
 			{Name: "train_history", Type: "train-history", Optional: true, Doc: "Adds the curves of the training."},
 			{Name: "metrics", Type: "metrics", Optional: true, Doc: "Adds accuracy, size, speed and mistakes by class."},
+			{Name: "baselines", Type: "metrics", Many: true, Optional: true, Explicit: true, Doc: "Adds whether the search paid: what was measured on other networks trained alike, such as the largest architecture's and a plain one."},
 			{Name: "checks", Type: "checks", Optional: true, Doc: "Adds what the exported model was tested for."},
 			{Name: "model", Type: "model", Optional: true, Doc: "Adds what the exported file contains."},
 		},
@@ -59,7 +61,7 @@ func (s *Settings) Validate() error {
 
 // Run implements pipeline.Stage.
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
-	content, err := load(job)
+	content, err := load(job, s.Seconds)
 	if err != nil {
 		return err
 	}
@@ -67,5 +69,8 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 		return err
 	}
 	content.Title, content.Images = s.Title, s.Images
+	if v := newBaselines(content); v != nil {
+		job.Summary(v.Verdict)
+	}
 	return atomicfile.Write(job.Output("report"), func(w io.Writer) error { return Render(w, content) })
 }

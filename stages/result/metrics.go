@@ -1,6 +1,10 @@
 package result
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
 
 // Metrics is the content of metrics.json: what a model does on a split of a data set.
 type Metrics struct {
@@ -18,11 +22,14 @@ type Metrics struct {
 	SizeBytes    int64       `json:"size_bytes"`            // of the file
 	Latency      *Latency    `json:"latency_ms"`            // of one image; nil when not measured. Differs from run to run.
 	Throughput   *Throughput `json:"throughput,omitempty"`
-	PerClass     []ClassTop1 `json:"per_class"`          // in the order of the data set's classes
-	Confusion    [][]int     `json:"confusion"`          // true class x predicted class; nil when not kept
-	Provider     string      `json:"provider,omitempty"` // execution provider: "cpu"
-	Threads      int         `json:"threads,omitempty"`
-	Library      string      `json:"library,omitempty"` // version of the runtime
+	PerClass     []ClassTop1 `json:"per_class"` // in the order of the data set's classes
+	Confusion    [][]int     `json:"confusion"` // true class x predicted class; nil when not kept
+	// Right tells which images are classified right, in their order, so that two models can be compared image by image: image i is
+	// bit i%8 of byte i/8, the lowest bit first. Nil when not kept.
+	Right    []byte `json:"right,omitempty"`
+	Provider string `json:"provider,omitempty"` // execution provider: "cpu"
+	Threads  int    `json:"threads,omitempty"`
+	Library  string `json:"library,omitempty"` // version of the runtime
 }
 
 // Latency is how long a model takes for one image, in milliseconds.
@@ -53,6 +60,15 @@ func (m *Metrics) check() error {
 	}
 	if !(m.Top1 >= 0 && m.Top1 <= 1) || !(m.Top5 >= 0 && m.Top5 <= 1) {
 		return fmt.Errorf("top1 %v and top5 %v must be shares between 0 and 1", m.Top1, m.Top5)
+	}
+	if m.Right != nil {
+		right := 0
+		for _, b := range m.Right {
+			right += bits.OnesCount8(b)
+		}
+		if want := int(math.Round(m.Top1 * float64(m.Count))); len(m.Right) != (m.Count+7)/8 || right != want {
+			return fmt.Errorf("right has %d images in %d bytes; the top-1 accuracy of %d images is %d", right, len(m.Right), m.Count, want)
+		}
 	}
 	if m.Confusion == nil {
 		return nil

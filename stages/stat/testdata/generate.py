@@ -45,6 +45,13 @@ cross = [23.5, 12.0, 21.0, 22.0, 19.125, 21.5, 22.125, 20.375, 18.25, 21.625, 23
 own = [17.375, 20.375, 20.0, 20.0, 18.375, 18.625, 18.625, 15.25, 16.5, 18.0, 16.25, 18.0, 12.75, 15.5, 18.0]
 cases.append(case("Darwin's plants", cross, own, "exact"))
 
+shares = []
+for k, n, l, m in ((81, 100, 70, 100), (1663, 2000, 1630, 2000), (0, 50, 3, 40), (50, 50, 49, 50), (8450, 10000, 8365, 10000)):
+    ci = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    p = stats.chi2_contingency([[k, n - k], [l, m - l]], correction=False).pvalue
+    shares.append({"k": k, "n": n, "l": l, "m": m, "low": float(ci.low), "high": float(ci.high), "p": float(p)})
+discordant = [{"first": b, "second": c, "p": float(stats.binomtest(b, b + c, 0.5).pvalue)} for b, c in ((86, 150), (3, 12), (10, 10), (0, 5), (700, 615))]
+
 with open("reference.json", "w") as f:
-    json.dump({"scipy": scipy.__version__, "cases": cases}, f, indent=1)
+    json.dump({"scipy": scipy.__version__, "cases": cases, "shares": shares, "discordant": discordant}, f, indent=1)
     f.write("\n")
