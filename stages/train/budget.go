@@ -30,7 +30,7 @@ type Budget struct {
 	LatencyMS        float64 `yaml:"latency_ms" doc:"Most milliseconds for one image, as exported and measured on this machine; 0 for any."`
 	MostChannels     int     `yaml:"most_channels" doc:"Most channels of the first cells that are considered; channels is the least."`
 	MostCells        int     `yaml:"most_cells" doc:"Most cells a stage (in the darts space in all) that are considered; cells is the least."`
-	LeastEpochs      int     `yaml:"least_epochs" doc:"Fewest epochs to which a bound on time may shorten the training so that the network can be larger; 0 for all epochs."`
+	LeastSteps       int     `yaml:"least_steps" doc:"Fewest training steps to which a bound on time may shorten the training, in whole epochs, so that the network can be larger; 0 for all epochs. Counted in steps since with more images fewer epochs do."`
 }
 
 // DefaultBudget has no bounds.
@@ -65,9 +65,9 @@ func (b Budget) Validate(path string, s *Settings) error {
 	}
 	check(b.MostChannels >= s.Channels, "most_channels", "%d is less than the %d channels that are the least", b.MostChannels, s.Channels)
 	check(b.MostCells >= s.Cells, "most_cells", "%d is less than the %d cells that are the least", b.MostCells, s.Cells)
-	check(b.LeastEpochs >= 0 && b.LeastEpochs <= s.Epochs, "least_epochs", "%d is not between 0 and the %d epochs", b.LeastEpochs, s.Epochs)
-	check(b.LeastEpochs == 0 || b.timed(), "least_epochs", "only a bound on time shortens a training; give processor_minutes or minutes too, or leave it out")
-	check(b.LeastEpochs == 0 || s.Warmup < float64(b.LeastEpochs), "least_epochs", "the %v epochs of warm-up do not fit into %d", s.Warmup, b.LeastEpochs)
+	check(b.LeastSteps >= 0, "least_steps", "%d steps; give a number of at least 0", b.LeastSteps)
+	check(b.LeastSteps == 0 || b.timed(), "least_steps", "only a bound on time shortens a training; give processor_minutes or minutes too, or leave it out")
+	check(b.LeastSteps == 0 || s.Warmup == 0, "least_steps", "the epochs of warm-up are a part of all epochs, so the training cannot be shortened; leave warmup out, or least_steps")
 	return errors.Join(errs...)
 }
 
@@ -188,7 +188,7 @@ func larger(a, b candidate) int {
 
 // choose finds the largest network that keeps the budget.
 func (s *Settings) choose(ctx context.Context, rt *runtime.Runtime, job *pipeline.Job, sp *space.Space, architecture string, data *dataset.Dataset) (*choice, error) {
-	f := &fitter{Settings: s, runtime: rt, job: job, space: sp, architecture: architecture, data: data}
+	f := &fitter{Settings: s, runtime: rt, job: job, space: sp, architecture: architecture, data: data, steps: s.images(data).Count / s.Training.Batch}
 	all, err := f.candidates(ctx)
 	if err != nil {
 		return nil, err

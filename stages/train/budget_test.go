@@ -174,7 +174,7 @@ func TestBudgetOfParametersIsFilled(t *testing.T) {
 	if res.Metrics["parameters"] != float64(got) || res.Metrics["channels"] != float64(net.Channels) || res.Metrics["multiply_adds"] <= 0 {
 		t.Errorf("metrics are %v", res.Metrics)
 	}
-	if !strings.Contains(res.Summary, "the largest within the budget, with ") || !strings.Contains(res.Summary, "of 20000 parameters") {
+	if !strings.Contains(res.Summary, "the largest within the budget, with ") || !strings.Contains(res.Summary, "of 20,000 parameters") {
 		t.Errorf("the summary is %q", res.Summary)
 	}
 }
@@ -232,8 +232,8 @@ func TestKeptChoice(t *testing.T) {
 // Of a bound on time that all epochs exceed as many are left as fit, down to the least.
 func TestEpochsFollowFromTheTime(t *testing.T) {
 	s := DefaultSettings()
-	s.Epochs, s.Budget.Minutes, s.Budget.LeastEpochs = 30, 1, 20
-	f := &fitter{Settings: &s, space: space.NASBench201()}
+	s.Epochs, s.Budget.Minutes, s.Budget.LeastSteps, s.Training.Batch = 30, 1, 78, 8
+	f := &fitter{Settings: &s, space: space.NASBench201(), steps: 4}
 	for seconds, want := range map[float64]int{1: 30, 2: 30, 2.5: 24, 3: 20, 3.1: 0} {
 		if got := f.epochs(costs{clock: seconds}); got != want {
 			t.Errorf("with %v s an epoch: %d epochs, want %d", seconds, got, want)
@@ -248,7 +248,7 @@ func TestBudgetsThatAreTooSmall(t *testing.T) {
 		"budget: {multiply_adds: 100}":                    "multiply_adds: the smallest network, of 2 channels and 1 cell a stage, has ",
 		"budget: {minutes: 1.0e-9}":                       "budget.minutes: the smallest network, of 2 channels and 1 cell a stage, needs ",
 		"budget: {processor_minutes: 1.0e-9}":             "minutes for 3 epochs; give at least so many",
-		"budget: {minutes: 1.0e-9, least_epochs: 1}":      "minutes for 1 epochs",
+		"budget: {minutes: 1.0e-9, least_steps: 1}":       "minutes for 1 epoch;",
 		"budget: {latency_ms: 1.0e-9, most_channels: 8}":  "latency_ms: the smallest network",
 		"budget: {parameters: 100, multiply_adds: 100.5}": "budget.multiply_adds",
 	} {
@@ -268,7 +268,7 @@ func TestMistakesInABudget(t *testing.T) {
 		"budget.minutes":       func(s *Settings) { s.Budget.Minutes = -1 },
 		"budget.most_channels": func(s *Settings) { s.Budget.Parameters, s.Budget.MostChannels = 1, 8 },
 		"budget.most_cells":    func(s *Settings) { s.Budget.Parameters, s.Budget.MostCells = 1, 0 },
-		"budget.least_epochs":  func(s *Settings) { s.Budget.Minutes, s.Budget.LeastEpochs = 1, 31 },
+		"budget.least_steps":   func(s *Settings) { s.Budget.Minutes, s.Budget.LeastSteps, s.Warmup = 1, 31, 2 },
 	} {
 		s := DefaultSettings()
 		change(&s)
@@ -277,7 +277,7 @@ func TestMistakesInABudget(t *testing.T) {
 		}
 	}
 	s := DefaultSettings()
-	s.Budget.Parameters, s.Budget.LeastEpochs = 1, 3
+	s.Budget.Parameters, s.Budget.LeastSteps = 1, 3
 	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "only a bound on time shortens a training") {
 		t.Error(err)
 	}

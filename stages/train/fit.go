@@ -57,7 +57,7 @@ func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.J
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), r.count(data).Count, until)
+	job.Info("training %s: %d parameters, %d images, %d epochs", net.Architecture, kept.Total(), s.images(data).Count, until)
 	job.Metric("parameters", float64(kept.Total()))
 	if err := r.train(ctx); err != nil {
 		return nil, err
@@ -160,16 +160,16 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-// count returns the images that are trained on.
-func (r *run) count(data *dataset.Dataset) *dataset.Images {
-	if r.UseValid {
+// images returns the images that are trained on.
+func (s *Settings) images(data *dataset.Dataset) *dataset.Images {
+	if s.UseValid {
 		return data.TrainValid()
 	}
 	return data.Train
 }
 
 func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error), data *dataset.Dataset, index, running *params.Index) (err error) {
-	images := r.count(data)
+	images := r.Settings.images(data)
 	size := 0
 	if images.Height != data.Test.Height { // larger, for parts to be cut out
 		size = data.Test.Height

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/score/cost"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
@@ -33,6 +33,7 @@ type fitter struct {
 	space        *space.Space
 	architecture string
 	data         *dataset.Dataset
+	steps        int // of an epoch
 
 	sizes  []candidate // all that are considered
 	points []point     // what was measured, by size
@@ -136,8 +137,8 @@ func (f *fitter) countable(c candidate) bool {
 
 // least is the fewest epochs that the training may have.
 func (f *fitter) least() int {
-	if f.Budget.LeastEpochs > 0 {
-		return f.Budget.LeastEpochs
+	if f.Budget.LeastSteps > 0 && f.steps > 0 {
+		return min((f.Budget.LeastSteps+f.steps-1)/f.steps, f.Epochs)
 	}
 	return f.Epochs
 }
@@ -184,7 +185,7 @@ func (f *fitter) affordable(ctx context.Context, c candidate) error {
 	got := f.points[0].costs
 	minutes := func(name string, bound, seconds float64) {
 		if need := seconds * float64(f.least()) / 60; bound > 0 && need > bound {
-			errs = append(errs, fail(name, "%s needs %.3g minutes for %d epochs; give at least so many, or fewer epochs, channels or cells", size, need*1.005, f.least()))
+			errs = append(errs, fail(name, "%s needs %.3g minutes for %s; give at least so many, or fewer epochs, channels or cells", size, need*1.005, words.Count(f.least(), "epoch")))
 		}
 	}
 	minutes("processor_minutes", b.ProcessorMinutes, got.processor)
@@ -369,16 +370,16 @@ func (f *fitter) choice(c candidate, considered int) *choice {
 		say("%.3g of %.3g minutes", got.clock*float64(out.Epochs)/60, b.Minutes)
 	}
 	if b.Parameters > 0 {
-		say("%d of %d parameters", c.parameters, b.Parameters)
+		say("%s of %s parameters", words.Grouped(c.parameters), words.Grouped(b.Parameters))
 	}
 	if b.MultiplyAdds > 0 {
-		say("%d of %.0f multiply-adds", c.multiplyAdds, math.Floor(b.MultiplyAdds))
+		say("%s of %s multiply-adds", words.Grouped(c.multiplyAdds), words.Grouped(int64(b.MultiplyAdds)))
 	}
 	if b.LatencyMS > 0 {
 		say("%.3g of %.3g ms", got.latency, b.LatencyMS)
 	}
-	out.Why = fmt.Sprintf("%d channels, %d %s and %d epochs: of %d sizes the largest within the budget, with %s",
-		c.channels, c.cells, f.unit(c.cells), out.Epochs, considered, strings.Join(bounds, ", "))
+	out.Why = fmt.Sprintf("%d channels, %d %s and %s: of %d sizes the largest within the budget, with %s",
+		c.channels, c.cells, f.unit(c.cells), words.Count(out.Epochs, "epoch"), considered, strings.Join(bounds, ", "))
 	if c.channels == f.widths()[len(f.widths())-1] && c.cells == f.Budget.MostCells {
 		out.Why += "; larger ones are ruled out by most_channels and most_cells"
 	}
