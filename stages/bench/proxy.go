@@ -83,7 +83,7 @@ func Proxy(ctx context.Context, rt *runtime.Runtime, o ProxyOptions) (_ *ProxyRe
 		Space: o.Space, Channels: o.Channels, Cells: o.Cells, ImageSize: o.ImageSize, Images: o.Images, Proxies: o.Proxies, Architectures: o.Architectures,
 		Alone: o.Alone, Library: rt.LibraryVersion(), Provider: rt.Provider(), Threads: rt.Threads(),
 	}
-	images := randomImages(rng, o.Images, o.ImageSize)
+	images := randomImages(rng, 2*o.Images, o.ImageSize) // some proxies take two batches
 	run := func(architectures []space.Architecture, alone bool) (results []score.Result, seconds float64, err error) {
 		began := time.Now()
 		e, err := proxy.New(ctx, rt, s, m, images, []float32{0.5, 0.5, 0.5}, []float32{0.25, 0.25, 0.25}, 1, st)

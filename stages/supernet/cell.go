@@ -120,6 +120,8 @@ func (l *layers) pathCell(s *space.Space, choices *graph.Value) func(*graph.Valu
 	return func(x *graph.Value) *graph.Value {
 		return l.nodes(s, x, nil, func(e int, from *graph.Value) []*graph.Value {
 			index := graph.Slice(choices, graph.Range{Axis: 0, Start: e, End: e + 1})
+			l.chooses(from, e)
+			defer l.unwatched()()
 			var branches []func() []*graph.Value
 			for _, op := range s.Operations {
 				branches = append(branches, func() []*graph.Value {

@@ -28,9 +28,9 @@ func (l *layers) dartsOperation(op string, x *graph.Value, stride int) *graph.Va
 		if stride == 1 {
 			return x
 		}
-		return l.factorizedReduce(graph.Relu(x), 1, x.Dim(1), true, nil)
+		return l.factorizedReduce(l.relu(x), 1, x.Dim(1), true, nil)
 	case opSep3x3, opSep5x5, opDilated3, opDilated5:
-		return l.convolution(op, graph.Relu(x), 1, stride, true, nil)
+		return l.convolution(op, l.relu(x), 1, stride, true, nil)
 	}
 	x.Graph().Fail("cell", fmt.Errorf("no operation is called %q", op))
 	return x
@@ -48,7 +48,7 @@ func (l *layers) convolution(op string, x *graph.Value, edges, stride int, affin
 	}
 	g := x.Graph()
 	done := g.Scope("a")
-	x = graph.Relu(l.spread(x, edges, kernel, stride, 1, affine, nil))
+	x = l.relu(l.spread(x, edges, kernel, stride, 1, affine, nil))
 	done()
 	defer g.Scope("b")()
 	return l.separable(x, edges, kernel, 1, 1, affine, scale)
@@ -117,7 +117,7 @@ func (l *layers) preprocess(p place, s0, s1 *graph.Value, affine bool) []*graph.
 	g := s0.Graph()
 	done := g.Scope("preprocess0")
 	if p.afterReduce {
-		s0 = l.factorizedReduce(graph.Relu(s0), 1, p.channels, affine, nil)
+		s0 = l.factorizedReduce(l.relu(s0), 1, p.channels, affine, nil)
 	} else {
 		s0 = l.reluConvNorm(s0, p.channels, 1, 1, affine, nil)
 	}

@@ -132,8 +132,8 @@ func (l *layers) dartsStem(x *graph.Value, m DARTSMacro) (s0, s1 *graph.Value) {
 		s := layer("stem", x, 3*c, 1)
 		return s, s
 	}
-	s0 = layer("stem0/b", graph.Relu(layer("stem0/a", x, c/2, 2)), c, 2)
-	return s0, layer("stem1", graph.Relu(s0), c, 2)
+	s0 = layer("stem0/b", l.relu(layer("stem0/a", x, c/2, 2)), c, 2)
+	return s0, layer("stem1", l.relu(s0), c, 2)
 }
 
 // auxiliaryHead classifies the features in the middle of the network. On CIFAR they are 8x8, on ImageNet 7x7; the reference

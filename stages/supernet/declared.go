@@ -29,15 +29,15 @@ func (l *layers) named(name string, x *graph.Value, affine bool, scale *graph.Va
 		return graph.MaxPool(x, graph.SquarePool(o.Kernel, 1, o.Kernel/2))
 	case "nor_conv":
 		w := l.param(g, "weight", params.Conv, x.Dim(1), x.Dim(1), o.Kernel, o.Kernel)
-		return l.norm(l.convolve(activate(x, o.Activation), w, graph.Same(o.Kernel, 1, o.Dilation, 1)), affine, scale)
+		return l.norm(l.convolve(l.activate(x, o.Activation), w, graph.Same(o.Kernel, 1, o.Dilation, 1)), affine, scale)
 	case "dep_conv", "dil_conv":
-		return l.separable(activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, scale)
+		return l.separable(l.activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, scale)
 	case "sep_conv":
 		done := g.Scope("a")
-		x = l.separable(activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, nil)
+		x = l.separable(l.activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, nil)
 		done()
 		defer g.Scope("b")()
-		return l.separable(activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, scale)
+		return l.separable(l.activate(x, o.Activation), 1, o.Kernel, 1, o.Dilation, affine, scale)
 	}
 	g.Fail("cell", fmt.Errorf("operations of the kind %q are not built", o.Kind))
 	return x
@@ -49,7 +49,8 @@ func scales(operation string) bool {
 	return err == nil && strings.HasSuffix(o.Kind, "_conv")
 }
 
-func activate(x *graph.Value, name string) *graph.Value {
+func (l *layers) activate(x *graph.Value, name string) *graph.Value {
+	l.activates(x)
 	switch name {
 	case "hardswish":
 		return graph.HardSwish(x)

@@ -29,6 +29,8 @@ type layers struct {
 	pointwise bool
 	// dual leaves normalizations out and carries derivatives through the layers, which are constants (see PathFlow).
 	dual bool
+	// watch, when not nil, notes what proxies look at.
+	watch *watch
 }
 
 // statistic is a batch statistic and the name under which its running average is kept.
@@ -129,7 +131,7 @@ func (l *layers) observe(mean, variance *graph.Value, n int) {
 
 // reluConvNorm is ReLU, convolution, normalization.
 func (l *layers) reluConvNorm(x *graph.Value, out, kernel, stride int, affine bool, scale *graph.Value) *graph.Value {
-	return l.norm(l.conv(graph.Relu(x), out, kernel, stride), affine, scale)
+	return l.norm(l.conv(l.relu(x), out, kernel, stride), affine, scale)
 }
 
 // residual halves the resolution and sets the number of channels.
@@ -147,7 +149,9 @@ func (l *layers) residual(x *graph.Value, out int) *graph.Value {
 
 // macro writes the skeleton around the cells and returns the logits [N, classes].
 func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.Value) *graph.Value {
-	return l.body(l.stem(x, m), m, cell)
+	x = l.stem(x, m)
+	l.block(x)
+	return l.body(x, m, cell)
 }
 
 // stem is what comes before the first cell.
@@ -177,14 +181,16 @@ func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.
 	for stage := range m.stages() {
 		for i := range m.Cells {
 			x = in(fmt.Sprintf("stage%d/cell%d", stage, i), func() *graph.Value { return cell(x) })
+			l.block(x)
 		}
 		if stage < m.stages()-1 {
 			c *= 2
 			x = in(fmt.Sprintf("reduction%d", stage), func() *graph.Value { return l.residual(x, c) })
+			l.block(x)
 		}
 	}
 	return in("head", func() *graph.Value {
-		x := graph.Flatten(graph.GlobalAveragePool(graph.Relu(l.norm(x, true, nil))), 1)
+		x := graph.Flatten(graph.GlobalAveragePool(l.relu(l.norm(x, true, nil))), 1)
 		w := l.param(g, "linear.weight", params.Linear, m.Classes, c)
 		b := l.param(g, "linear.bias", params.Bias(c), m.Classes)
 		return l.carried(graph.Gemm(x, w, b, graph.GemmConfig{TransB: true}))

@@ -31,6 +31,19 @@ type Sensitivity struct {
 	// Fisher gives for each convolution and linear layer half the mean over the images of the squares of (sum over positions of
 	// activation times its gradient), summed over the channels, times the number of weights that a channel has.
 	Fisher bool
+	// Patterns gives Agreements and Codes of what activations are given.
+	Patterns bool
+	// Spectra gives Covariances and, for the inputs Signs, Transfers of the blocks of Macro.BlockShapes. The DARTS space, whose cells have
+	// two inputs, has none.
+	Spectra bool
+}
+
+// watch returns what notes the values that patterns and spectra are of; nil where there are none.
+func (s Sensitivity) watch() *watch {
+	if s.Patterns || s.Spectra {
+		return new(watch)
+	}
+	return nil
 }
 
 // write builds the network on x and returns its logits.
@@ -52,24 +65,38 @@ func (n Network) write(x *graph.Value, l *layers) (*graph.Value, error) {
 
 // Sensitivity returns derivatives of the network at the weights that it is given, normalization using the statistics of the
 // batch: what zero-cost proxies are made of. Its inputs are images, params, with Gradient, Curvature or Fisher also labels,
-// and with Curvature the direction; its outputs are what s asks for.
-func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, error) {
+// with Curvature the direction, and with Spectra the signs; its outputs are what s asks for. With Patterns it also returns what
+// they are patterns of.
+func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, []Activated, error) {
 	wrap := func(err error) error { return fmt.Errorf("network %s: sensitivity: %w", n.Architecture, err) }
 	index, _, err := n.Indexes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g := graph.New("sensitivity")
 	x := inputImages(g, s.Batch, n.Macro)
 	flat := params.NewFlat(index, g.Input(Params, graph.Float32, []int{index.Total()}, "All weights, in the order of the parameter index."))
-	logits, err := n.write(x, &layers{params: flat, plain: true}) // the proxies look at the results of convolutions
+	l := &layers{params: flat, plain: true, watch: s.watch()} // the proxies look at the results of convolutions
+	logits, err := n.write(x, l)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if err := s.derive(g, index, flat.Values(), x, logits, l.watch); err != nil {
+		return nil, nil, wrap(err)
+	}
+	m, err := g.Model(graph.ModelOptions{Doc: "Derivatives of an untrained network.", Metadata: n.metadata(g)})
+	if err != nil {
+		return nil, nil, wrap(err)
+	}
+	return m, l.watch.list(), nil
+}
+
+// derive writes what s asks for of a network from x to logits. weights, in the order of the index, are needed for derivatives by them.
+func (s Sensitivity) derive(g *graph.Graph, index *params.Index, weights []*graph.Value, x, logits *graph.Value, w *watch) error {
 	layersOf := weighted(g)
 	if s.Gradient || s.Curvature || s.Fisher {
 		loss := objective(g, logits, 0)
-		wrt := append([]*graph.Value{}, flat.Values()...)
+		wrt := append([]*graph.Value{}, weights...)
 		if s.Fisher {
 			for _, l := range layersOf {
 				wrt = append(wrt, l.Outputs[0])
@@ -77,7 +104,7 @@ func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, error) {
 		}
 		grads, err := autodiff.Gradients([]*graph.Value{loss}, nil, wrt)
 		if err != nil {
-			return nil, wrap(err)
+			return err
 		}
 		if s.Gradient {
 			g.Output(ParamsGradient, index.Pack(grads[:index.Len()]), "Gradient of the loss by the weights.")
@@ -86,9 +113,9 @@ func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, error) {
 			g.Output(Fisher, fisher(g, layersOf, grads[index.Len():]), "What each layer has of Fisher information.")
 		}
 		if s.Curvature {
-			product, err := curvature(g, index, flat.Values(), grads[:index.Len()])
+			product, err := curvature(g, index, weights, grads[:index.Len()])
 			if err != nil {
-				return nil, wrap(err)
+				return err
 			}
 			g.Output(Curvature, product, "Hessian of the loss times the direction.")
 		}
@@ -96,15 +123,17 @@ func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, error) {
 	if s.Jacobian {
 		grads, err := autodiff.Gradients([]*graph.Value{logits}, []*graph.Value{g.Fill(1, logits.Shape()...)}, []*graph.Value{x})
 		if err != nil {
-			return nil, wrap(err)
+			return err
 		}
 		g.Output(Jacobian, graph.Flatten(grads[0], 1), "Gradient of the sum of the logits by the images.")
 	}
-	m, err := g.Model(graph.ModelOptions{Doc: "Derivatives of an untrained network.", Metadata: n.metadata(g)})
-	if err != nil {
-		return nil, wrap(err)
+	if s.Patterns {
+		w.patterns(g)
 	}
-	return m, nil
+	if s.Spectra {
+		return w.spectra(g)
+	}
+	return nil
 }
 
 // weighted returns the convolutions and linear layers that the graph has so far.

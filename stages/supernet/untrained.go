@@ -1,41 +1,60 @@
 package supernet
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
-	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
-// HasPathJacobian reports whether PathJacobian computes what the networks of the space compute: where a layer of a network is one
-// of the supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together.
-func (sn *Supernet) HasPathJacobian() bool { return !sn.Space.Pairs && sn.Macro.Partial <= 1 }
-
-// PathJacobian is Network.Sensitivity's Jacobian of every architecture in one graph, with the weights inside: images and choices
-// give jacobian. weights are those of the supernet, in the order of its index. What it computes is a stand-alone
-// network's as long as the normalizations of that have their first scale and bias, 1 and 0.
-func (sn *Supernet) PathJacobian(batch int, weights []float32) (*onnx.ModelProto, error) {
-	wrap := func(err error) error { return fmt.Errorf("supernet of %s: jacobian: %w", sn.Space.Name, err) }
-	g := graph.New("jacobian")
-	if !sn.HasPathJacobian() {
-		return nil, wrap(fmt.Errorf("networks of the space do not have the supernet's layers"))
+// HasPathSensitivity reports whether PathSensitivity can compute the networks of the space: where a layer of a network is one of the
+// supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together. Patterns are to be seen only where
+// activations stand at the beginning of operations.
+func (sn *Supernet) HasPathSensitivity(s Sensitivity) bool {
+	if sn.Space.Pairs || sn.Macro.Partial > 1 || s.Curvature || s.Fisher {
+		return false
 	}
-	x := inputImages(g, batch, sn.Macro)
-	// The proxies look at tiny eigenvalues: convolutions are computed as they are defined.
-	l := &layers{params: params.NewConst(g, sn.Index, weights), plain: true}
-	logits := l.macro(x, sn.Macro, l.pathCell(sn.Space, sn.choices(g)))
-	grads, err := autodiff.Gradients([]*graph.Value{logits}, []*graph.Value{g.Fill(1, logits.Shape()...)}, []*graph.Value{x})
-	if err != nil {
-		return nil, wrap(err)
-	}
-	g.Output(Jacobian, graph.Flatten(grads[0], 1), "Gradient of the sum of the logits by the images.")
-	return sn.finish(g, "Gradients of an untrained architecture by its images; normalization uses the statistics of the batch.")
+	return !s.Patterns || !slices.ContainsFunc(sn.Space.Operations, func(name string) bool {
+		o, err := space.ParseOperation(name)
+		return err != nil || o.Kind == "sep_conv"
+	})
 }
+
+// PathSensitivity is Network.Sensitivity for every architecture in one graph, which is also given the choices. weights are those of
+// the supernet, in the order of its index; they lie inside the graph, unless it has their gradient: then they are the input params. What it
+// computes is a stand-alone network's as long as the normalizations of that have their first scale and bias, 1 and 0.
+func (sn *Supernet) PathSensitivity(s Sensitivity, weights []float32) (*onnx.ModelProto, []Activated, error) {
+	wrap := func(err error) error { return fmt.Errorf("supernet of %s: sensitivity: %w", sn.Space.Name, err) }
+	if !sn.HasPathSensitivity(s) {
+		return nil, nil, wrap(errors.New("what is asked for is not the same in a supernet"))
+	}
+	g := graph.New("sensitivity")
+	x := inputImages(g, s.Batch, sn.Macro)
+	choices := sn.choices(g)
+	l := &layers{plain: true, watch: s.watch()} // the proxies look at the results of convolutions
+	var values []*graph.Value
+	if s.Gradient {
+		flat := params.NewFlat(sn.Index, g.Input(Params, graph.Float32, []int{sn.Index.Total()}, "All shared weights, in the order of the parameter index."))
+		l.params, values = flat, flat.Values()
+	} else {
+		l.params = params.NewConst(g, sn.Index, weights)
+	}
+	logits := l.macro(x, sn.Macro, l.pathCell(sn.Space, choices))
+	if err := s.derive(g, sn.Index, values, x, logits, l.watch); err != nil {
+		return nil, nil, wrap(err)
+	}
+	m, err := sn.finish(g, "Derivatives of an untrained architecture; normalization uses the statistics of the batch.")
+	return m, l.watch.list(), err
+}
+
+// Activates reports whether an operation begins with an activation.
+func Activates(operation string) bool { return scales(operation) }
 
 // choices declares the input that tells the architecture.
 func (sn *Supernet) choices(g *graph.Graph) *graph.Value {
@@ -54,7 +73,7 @@ func (sn *Supernet) HasPathFlow() bool {
 			return false
 		}
 	}
-	return sn.HasPathJacobian()
+	return sn.HasPathSensitivity(Sensitivity{})
 }
 
 // PathFlow tells for every architecture how much flows through the weights of its layers (Network.Flow), with the weights inside:

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
@@ -40,33 +41,60 @@ func (e *Evaluator) session(name string, build func() (*onnx.ModelProto, error))
 	return e.runtime.NewSession(data, runtime.SessionOptions{Name: name, Threads: 1, Optimization: "off"})
 }
 
-// sensitivity computes every proxy but synflow.
-func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index *params.Index, weights []float32, names []string, out map[string]float64) (err error) {
-	wants := func(of ...string) bool {
+// wanting tells for the names of proxies whether one of them is among those that are wanted.
+func wanting(names []string) func(...string) bool {
+	return func(of ...string) bool {
 		return slices.ContainsFunc(of, func(n string) bool { return slices.Contains(names, n) })
 	}
-	s := supernet.Sensitivity{
-		Batch: len(e.labels), Gradient: wants(GradNorm, Snip, Plain, Grasp), Jacobian: wants(JacobCov), Fisher: wants(Fisher),
+}
+
+// needs says which derivatives the proxies of these names are made of. Grasp's second ones are not among them.
+func needs(names []string, batch int) supernet.Sensitivity {
+	wants := wanting(names)
+	return supernet.Sensitivity{
+		Batch: batch, Gradient: wants(GradNorm, Snip, Plain, Grasp, ZiCo), Jacobian: wants(JacobCov), Fisher: wants(Fisher),
+		Patterns: wants(NASWOT, SWAP, SWAPRegularized), Spectra: wants(Expressivity, Progressivity, Trainability),
 	}
-	if !s.Gradient && !s.Jacobian && !s.Fisher {
+}
+
+// input returns what graphs of these derivatives are given of a batch of images.
+func (e *Evaluator) input(s supernet.Sensitivity, b batch) map[string]runtime.Tensor {
+	in := map[string]runtime.Tensor{
+		supernet.Images: {Shape: []int64{int64(s.Batch), int64(e.macro.Image[0]), int64(e.macro.Image[1]), int64(e.macro.Image[2])}, Data: b.images},
+	}
+	if s.Gradient || s.Fisher || s.Curvature {
+		in[supernet.Labels] = runtime.Tensor{Shape: []int64{int64(s.Batch)}, Data: b.labels}
+	}
+	if s.Spectra {
+		maps.Copy(in, e.signs)
+	}
+	return in
+}
+
+// sensitivity computes the proxies that are made of derivatives.
+func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index *params.Index, weights []float32, names []string, out map[string]float64) (err error) {
+	wants := wanting(names)
+	s := needs(names, len(e.batches[0].labels))
+	if s == (supernet.Sensitivity{Batch: s.Batch}) {
 		return nil
 	}
-	in := map[string]runtime.Tensor{
-		supernet.Images: {Shape: []int64{int64(s.Batch), int64(net.Image[0]), int64(net.Image[1]), int64(net.Image[2])}, Data: e.images},
-		supernet.Params: {Shape: []int64{int64(len(weights))}, Data: weights},
-	}
-	if s.Gradient || s.Fisher {
-		in[supernet.Labels] = runtime.Tensor{Shape: []int64{int64(s.Batch)}, Data: e.labels}
-	}
-	run := func(s supernet.Sensitivity) (_ map[string]runtime.Tensor, err error) {
-		session, err := e.session("gradients", func() (*onnx.ModelProto, error) { return net.Sensitivity(s) })
+	var activated []supernet.Activated
+	run := func(s supernet.Sensitivity, in map[string]runtime.Tensor) (_ map[string]runtime.Tensor, err error) {
+		in[supernet.Params] = runtime.Tensor{Shape: []int64{int64(len(weights))}, Data: weights}
+		session, err := e.session("gradients", func() (m *onnx.ModelProto, err error) {
+			var of []supernet.Activated
+			if m, of, err = net.Sensitivity(s); of != nil {
+				activated = of
+			}
+			return m, err
+		})
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, session.Close()) }()
 		return session.Run(ctx, in)
 	}
-	y, err := run(s)
+	y, err := run(s, e.input(s, e.batches[0]))
 	if err != nil {
 		return err
 	}
@@ -74,12 +102,22 @@ func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index
 		g := y[supernet.ParamsGradient].Data.([]float32)
 		ofGradient(index, weights, g, out)
 		if wants(Grasp) {
+			only := supernet.Sensitivity{Batch: s.Batch, Curvature: true}
+			in := e.input(only, e.batches[0])
 			in[supernet.Direction] = runtime.Tensor{Shape: []int64{int64(len(g))}, Data: g}
-			second, err := run(supernet.Sensitivity{Batch: s.Batch, Curvature: true})
+			second, err := run(only, in)
 			if err != nil {
 				return err
 			}
 			out[Grasp] = -dot(index, weights, second[supernet.Curvature].Data.([]float32))
+		}
+		if wants(ZiCo) {
+			only := supernet.Sensitivity{Batch: s.Batch, Gradient: true}
+			second, err := run(only, e.input(only, e.batches[1]))
+			if err != nil {
+				return err
+			}
+			out[ZiCo] = zico(index, [][]float32{g, second[supernet.ParamsGradient].Data.([]float32)})
 		}
 	}
 	if s.Fisher {
@@ -87,10 +125,27 @@ func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index
 			out[Fisher] += float64(v)
 		}
 	}
+	return e.ofPass(s, y, activated, func(v supernet.Activated) int { return v.Always }, wants, out)
+}
+
+// ofPass adds the proxies that come from one pass over the images and no weights' gradient.
+func (e *Evaluator) ofPass(s supernet.Sensitivity, y map[string]runtime.Tensor, activated []supernet.Activated, times func(supernet.Activated) int, wants func(...string) bool, out map[string]float64) (err error) {
 	if s.Jacobian {
 		if out[JacobCov], err = jacobCov(y[supernet.Jacobian].Data.([]float32), s.Batch); err != nil {
 			return err
 		}
+	}
+	if s.Patterns {
+		counts := make([]int, len(activated))
+		for i, v := range activated {
+			counts[i] = times(v)
+		}
+		if err := ofPatterns(activated, counts, s.Batch, y, wants, out); err != nil {
+			return err
+		}
+	}
+	if s.Spectra {
+		return ofSpectra(e.macro.BlockShapes(), y, wants, out)
 	}
 	return nil
 }

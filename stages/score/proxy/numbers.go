@@ -31,6 +31,37 @@ func ofGradient(index *params.Index, weights, gradient []float32, out map[string
 	}
 }
 
+// zico is the sum over layers of the logarithm of the sum over their weights of the mean of |g| divided by the standard deviation of g,
+// over batches. Weights whose gradient does not vary are left out, and layers that have no others.
+func zico(index *params.Index, gradients [][]float32) float64 {
+	var sum float64
+	n := float64(len(gradients))
+	for _, p := range index.All() {
+		if !supernet.IsLayerWeight(p) {
+			continue
+		}
+		var layer float64
+		for i := p.Offset; i < p.Offset+p.Size(); i++ {
+			var mean, absolute, squares float64
+			for _, g := range gradients {
+				mean += float64(g[i]) / n
+				absolute += math.Abs(float64(g[i])) / n
+			}
+			for _, g := range gradients {
+				d := float64(g[i]) - mean
+				squares += d * d / n
+			}
+			if squares > 0 {
+				layer += absolute / math.Sqrt(squares)
+			}
+		}
+		if layer != 0 {
+			sum += math.Log(layer)
+		}
+	}
+	return sum
+}
+
 // dot is the sum of the products over the weights of layers.
 func dot(index *params.Index, a, b []float32) (sum float64) {
 	for _, p := range index.All() {

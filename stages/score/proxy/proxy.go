@@ -37,23 +37,44 @@ import (
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/score/cost"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 // The proxies.
 const (
-	GradNorm = "grad_norm"
-	Snip     = "snip"
-	Grasp    = "grasp"
-	Plain    = "plain"
-	Fisher   = "fisher"
-	JacobCov = "jacob_cov"
-	Synflow  = "synflow"
+	GradNorm        = "grad_norm"
+	Snip            = "snip"
+	Grasp           = "grasp"
+	Plain           = "plain"
+	Fisher          = "fisher"
+	JacobCov        = "jacob_cov"
+	Synflow         = "synflow"
+	NASWOT          = "naswot"
+	SWAP            = "swap"
+	SWAPRegularized = "swap_regularized"
+	ZiCo            = "zico"
+	Expressivity    = "expressivity"
+	Progressivity   = "progressivity"
+	Trainability    = "trainability"
+	Parameters      = cost.Parameters
+	MultiplyAdds    = cost.MultiplyAdds
 )
 
 // Names returns the names of all proxies.
-func Names() []string { return []string{GradNorm, Snip, Grasp, Synflow, JacobCov, Fisher, Plain} }
+func Names() []string {
+	return []string{
+		GradNorm, Snip, Grasp, Synflow, JacobCov, Fisher, Plain, NASWOT, SWAP, SWAPRegularized, ZiCo, Expressivity, Progressivity, Trainability,
+		Parameters, MultiplyAdds,
+	}
+}
+
+// batch is what derivatives are taken on.
+type batch struct {
+	images []float32
+	labels []int64
+}
 
 // Evaluator scores by proxies. It may be used by several goroutines at once.
 type Evaluator struct {
@@ -66,15 +87,16 @@ type Evaluator struct {
 	space    *space.Space
 	macro    supernet.Macro
 	seed     uint64
-	images   []float32
-	labels   []int64
+	batches  []batch
+	signs    map[string]runtime.Tensor // what the gradients of blocks are begun with, by input; nil unless they are wanted
+	counter  *cost.Counter             // nil unless sizes are wanted
 
 	loading sync.Once
 	shared  *shared // nil where every architecture has graphs of its own
 	loadErr error
 
 	mu    sync.Mutex
-	known map[string]score.Result // by the architecture without what has no bearing
+	known map[string]outcome // by the architecture without what has no bearing
 }
 
 var _ score.Evaluator = (*Evaluator)(nil)
@@ -89,14 +111,35 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 	if err := m.CheckFor(s); err != nil {
 		return nil, wrap(err)
 	}
-	if images == nil || images.Count < st.Images {
+	wants := wanting(st.Proxies)
+	if s.Pairs && wants(Expressivity, Progressivity, Trainability) {
+		return nil, wrap(fmt.Errorf("%s, %s and %s look at blocks that follow each other, and cells of the space %s have two inputs; remove them", Expressivity, Progressivity, Trainability, s.Name))
+	}
+	batches := 1
+	if wants(ZiCo) {
+		batches = 2 // as in the authors' code
+	}
+	if images == nil || images.Count < batches*st.Images {
 		count := 0
 		if images != nil {
 			count = images.Count
 		}
-		return nil, wrap(fmt.Errorf("there are %d training images for a batch of %d; set the number of images lower", count, st.Images))
+		return nil, wrap(fmt.Errorf("there are %d training images for %d batches of %d; set the number of images lower", count, batches, st.Images))
 	}
-	e := &Evaluator{settings: st, runtime: rt, space: s, macro: m, seed: seedOf, known: map[string]score.Result{}}
+	e := &Evaluator{settings: st, runtime: rt, space: s, macro: m, seed: seedOf, known: map[string]outcome{}}
+	if wants(Parameters, MultiplyAdds, SWAPRegularized) {
+		var err error
+		if e.counter, err = cost.NewCounter(s, m); err != nil {
+			return nil, wrap(err)
+		}
+	}
+	if wants(Expressivity, Progressivity, Trainability) {
+		e.signs = map[string]runtime.Tensor{}
+		for i, shape := range m.BlockShapes()[1:] {
+			name := fmt.Sprintf("%s%d", supernet.Signs, i+1)
+			e.signs[name] = signs(seed.New(seedOf, "signs", name), st.Images, shape)
+		}
+	}
 	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: st.Images, Shuffle: true, DropLast: true, Seed: seed.Derive(seedOf, "images")})
 	if err != nil {
 		return nil, wrap(err)
@@ -105,8 +148,9 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 		if err != nil {
 			return nil, wrap(err)
 		}
-		e.images, e.labels = slices.Clone(b.X), slices.Clone(b.Y)
-		break
+		if e.batches = append(e.batches, batch{slices.Clone(b.X), slices.Clone(b.Y)}); len(e.batches) == batches {
+			break
+		}
 	}
 	return e, nil
 }
@@ -134,31 +178,28 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 	if e.loading.Do(func() { e.shared, e.loadErr = e.share() }); e.loadErr != nil {
 		return nil, wrap(e.loadErr)
 	}
-	var missing []space.Architecture
+	var missing []int
 	keys := make([]string, len(architectures))
 	asked := map[string]bool{}
 	for i, a := range architectures {
-		live := e.live(a)
-		keys[i] = live.Key()
-		if _, known := e.lookup(keys[i]); !known && !asked[keys[i]] {
+		keys[i] = e.live(a).Key()
+		if _, known := e.lookup(keys[i]); e.Alone || !known && !asked[keys[i]] {
 			asked[keys[i]] = true
-			missing = append(missing, live)
+			missing = append(missing, i)
 		}
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(max(e.runtime.Threads(), 1)) // each with one thread
-	for _, a := range missing {
+	for _, i := range missing {
 		group.Go(func() error {
-			values, err := e.measure(inner, a)
+			values, err := e.measure(inner, e.live(architectures[i]))
 			none := new(noValueError)
-			switch {
-			case errors.As(err, &none):
-				e.remember(a.Key(), score.Failed(none))
-			case err != nil:
-				return fmt.Errorf("architecture %s: %w", e.space.Format(a), err)
-			default:
-				e.remember(a.Key(), e.settings.result(values))
+			if err != nil && !errors.As(err, &none) {
+				return fmt.Errorf("architecture %s: %w", e.space.Format(architectures[i]), err)
 			}
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.known[keys[i]] = outcome{values, err}
 			return nil
 		})
 	}
@@ -169,20 +210,42 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 		return nil, wrap(err)
 	}
 	results := make([]score.Result, len(architectures))
-	for i, key := range keys {
-		r, _ := e.lookup(key)
-		r.Metrics = maps.Clone(r.Metrics)
-		results[i] = r
+	for i, a := range architectures {
+		o, _ := e.lookup(keys[i])
+		results[i] = e.result(a, o)
 	}
 	return results, nil
 }
 
-// live returns an architecture that has the same values, of which fewer have to be computed: what does not lead to the output has
-// the gradient zero, and what leaves a node that is zero gives zero, since normalizations begin with the bias 0.
-func (e *Evaluator) live(a space.Architecture) space.Architecture {
-	if e.Alone {
-		return a
+// outcome is what has been measured of an architecture: values of proxies, or why there are none.
+type outcome struct {
+	values map[string]float64
+	none   error
+}
+
+// result makes a result of what has been measured of an architecture and of its size, to which everything counts.
+func (e *Evaluator) result(a space.Architecture, o outcome) score.Result {
+	if o.none != nil {
+		return score.Failed(o.none)
 	}
+	values := maps.Clone(o.values)
+	if e.counter != nil {
+		size := e.counter.Of(a)
+		values[Parameters], values[MultiplyAdds] = float64(size.Parameters), float64(size.MultiplyAdds)
+		values[SWAPRegularized] = e.settings.regularized(values[SWAP], values[Parameters])
+	}
+	for _, name := range e.settings.Proxies {
+		if v := values[name]; math.IsNaN(v) || math.IsInf(v, 0) {
+			return score.Failed(&noValueError{name, fmt.Sprintf("it is %v", v)})
+		}
+	}
+	return e.settings.result(values)
+}
+
+// live returns an architecture that has the same values, of which fewer have to be computed: what does not lead to the output has
+// the gradient zero, and what leaves a node that is zero gives zero, since normalizations begin with the bias 0. Activations there count
+// for no proxy.
+func (e *Evaluator) live(a space.Architecture) space.Architecture {
 	return (&supernet.Supernet{Space: e.space, Macro: e.macro}).Live(a)
 }
 
@@ -193,17 +256,11 @@ func (e *Evaluator) Known() int {
 	return len(e.known)
 }
 
-func (e *Evaluator) lookup(key string) (score.Result, bool) {
+func (e *Evaluator) lookup(key string) (outcome, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r, ok := e.known[key]
-	return r, ok
-}
-
-func (e *Evaluator) remember(key string, r score.Result) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.known[key] = r
+	o, ok := e.known[key]
+	return o, ok
 }
 
 // noValueError says that a proxy has no value for an architecture.
@@ -223,23 +280,19 @@ func (e *Evaluator) measure(ctx context.Context, a space.Architecture) (map[stri
 			return nil, err
 		}
 	}
-	own := slices.DeleteFunc(slices.Clone(e.settings.Proxies), func(name string) bool { _, ok := values[name]; return ok })
-	if len(own) > 0 {
-		net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
-		index, _, err := net.Indexes()
-		if err != nil {
-			return nil, err
-		}
-		if err := e.alone(ctx, net, index, initial(index, e.seed), own, values); err != nil {
-			return nil, err
-		}
+	own := slices.DeleteFunc(slices.Clone(e.settings.Proxies), func(name string) bool {
+		_, ok := values[name]
+		return ok || name == Parameters || name == MultiplyAdds || name == SWAPRegularized && values[SWAP] > 0
+	})
+	if len(own) == 0 {
+		return values, nil
 	}
-	for _, name := range e.settings.Proxies {
-		if v := values[name]; math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, &noValueError{name, fmt.Sprintf("it is %v", v)}
-		}
+	net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
+	index, _, err := net.Indexes()
+	if err != nil {
+		return nil, err
 	}
-	return values, nil
+	return values, e.alone(ctx, net, index, initial(index, e.seed), own, values)
 }
 
 // initial returns the first weights of a network.

@@ -2,13 +2,17 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/exporter/torchtest"
+	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/score/scoretest"
@@ -18,7 +22,9 @@ import (
 
 func TestMain(m *testing.M) { stagetest.Main(m) }
 
-func TestProxiesAgreeWithPyTorch(t *testing.T) {
+// torchValues returns the proxies of architectures as PyTorch computes them.
+func torchValues(t *testing.T) map[string]map[string]float64 {
+	t.Helper()
 	text, err := os.ReadFile("testdata/torch.json")
 	if err != nil {
 		t.Fatal(err)
@@ -30,26 +36,87 @@ func TestProxiesAgreeWithPyTorch(t *testing.T) {
 	if len(want) < 2 {
 		t.Fatalf("%d architectures", len(want))
 	}
-	e := &Evaluator{
-		settings: Settings{Proxies: Names(), Images: 6}, runtime: stagetest.Runtime(t), space: space.NASBench201(),
-		macro: supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}, images: torchtest.Noise(2, 6*3*8*8), labels: []int64{1, 5, 2, 9, 0, 1},
+	return want
+}
+
+// torchEvaluator returns an evaluator of the networks that PyTorch has.
+func torchEvaluator(t *testing.T, names []string, batches ...batch) *Evaluator {
+	n := len(batches[0].labels)
+	return &Evaluator{
+		settings: Settings{Proxies: names, Images: n}, runtime: stagetest.Runtime(t), space: space.NASBench201(),
+		macro: supernet.Macro{Channels: 4, Cells: 1, Classes: 10, Image: [3]int{3, 8, 8}}, batches: batches,
 	}
-	for arch, values := range want {
+}
+
+func compare(t *testing.T, names []string, arch string, got, want map[string]float64) {
+	t.Helper()
+	for _, name := range names {
+		w, ok := want[name]
+		if d := math.Abs(got[name] - w); !ok || !(d <= 2e-4*math.Abs(w)) {
+			t.Errorf("%s of %s is %v, PyTorch has %v", name, arch, got[name], w)
+		}
+	}
+}
+
+func TestProxiesAgreeWithPyTorch(t *testing.T) {
+	names := []string{GradNorm, Snip, Grasp, Synflow, JacobCov, Fisher, Plain}
+	e := torchEvaluator(t, names, batch{torchtest.Noise(2, 6*3*8*8), []int64{1, 5, 2, 9, 0, 1}})
+	for arch, want := range torchValues(t) {
 		net := supernet.Network{Space: "nasbench201", Architecture: arch, Macro: e.macro}
 		index, _, err := net.Indexes()
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]float64{}
-		err = e.alone(t.Context(), net, index, torchtest.Fill(index), Names(), got)
+		if err := e.alone(t.Context(), net, index, torchtest.Fill(index), names, got); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, names, arch, got, want)
+	}
+}
+
+func TestNewerProxiesAgreeWithPyTorch(t *testing.T) {
+	const n = 30 // more than the bits of one code
+	first, second := batch{images: torchtest.Noise(3, n*3*8*8)}, batch{images: torchtest.Noise(4, n*3*8*8)}
+	for i := range int64(n) {
+		first.labels, second.labels = append(first.labels, 7*i%10), append(second.labels, (3*i+1)%10)
+	}
+	names := []string{NASWOT, SWAP, ZiCo, Expressivity, Progressivity, Trainability}
+	e := torchEvaluator(t, names, first, second)
+	e.signs = map[string]runtime.Tensor{}
+	for i, shape := range e.macro.BlockShapes()[1:] {
+		v := signs(rand.New(rand.NewPCG(0, 0)), n, shape)
+		noise := torchtest.Noise(101+i, len(v.Data.([]float32)))
+		for k, x := range noise {
+			noise[k] = float32(math.Copysign(1, float64(x)))
+		}
+		v.Data = noise
+		e.signs[fmt.Sprintf("%s%d", supernet.Signs, i+1)] = v
+	}
+	for arch, want := range torchValues(t) {
+		full, _, err := supernet.Network{Space: "nasbench201", Architecture: arch, Macro: e.macro}.Indexes()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range Names() {
-			if d := math.Abs(got[name] - values[name]); !(d <= 2e-4*math.Abs(values[name])) {
-				t.Errorf("%s of %s is %v, PyTorch has %v", name, arch, got[name], values[name])
-			}
+		a, err := e.space.Parse(arch)
+		if err != nil {
+			t.Fatal(err)
 		}
+		// PyTorch's weights, without what has no bearing.
+		net := supernet.Network{Space: "nasbench201", Architecture: e.space.Format(e.live(a)), Macro: e.macro}
+		index, _, err := net.Indexes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights := make([]float32, index.Total())
+		if _, err := params.Copy(weights, index, torchtest.Fill(full), full, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		if err := e.alone(t.Context(), net, index, weights, names, got); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, names, arch, got, want)
 	}
 }
 

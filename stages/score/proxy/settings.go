@@ -13,9 +13,11 @@ import (
 
 // Settings say which proxies are computed and on what.
 type Settings struct {
-	Proxies []string `yaml:"proxies" enum:"grad_norm,snip,grasp,synflow,jacob_cov,fisher,plain" doc:"The proxies: grad_norm, snip, grasp, synflow, jacob_cov, fisher, plain. The first is the score; all are metrics."`
-	Images  int      `yaml:"images" doc:"Training images in the batch that gradients are taken on."`
-	Log     bool     `yaml:"log" doc:"Score by sign(v) log(1 + |v|) of the proxy's value v, so that a neighborhood's mean is not that of its largest member, as with synflow; metrics stay as they are."`
+	Proxies   []string `yaml:"proxies" enum:"grad_norm,snip,grasp,synflow,jacob_cov,fisher,plain,naswot,swap,swap_regularized,zico,expressivity,progressivity,trainability,parameters,multiply_adds" doc:"The proxies: grad_norm, snip, grasp, synflow, jacob_cov, fisher, plain, naswot, swap, swap_regularized, zico, expressivity, progressivity, trainability, parameters, multiply_adds. The first is the score; all are metrics."`
+	Images    int      `yaml:"images" doc:"Training images in the batch that gradients are taken on."`
+	Log       bool     `yaml:"log" doc:"Score by sign(v) log(1 + |v|) of the proxy's value v, so that a neighborhood's mean is not that of its largest member, as with synflow; metrics stay as they are."`
+	SWAPMu    float64  `yaml:"swap_mu" doc:"For swap_regularized: the number of parameters in thousands around which networks are preferred."`
+	SWAPSigma float64  `yaml:"swap_sigma" doc:"For swap_regularized: how far from there, as in exp(-(parameters - mu)^2 / sigma); above 0."`
 }
 
 // DefaultSettings returns synflow, the best single proxy of Abdelfattah et al. (2021) on NAS-Bench-201, as a logarithm.
@@ -39,6 +41,13 @@ func (st Settings) Validate(path string) error {
 		check(!slices.Contains(st.Proxies[:i], p), setting, "%s is named twice", p)
 	}
 	check(st.Images >= 2, "images", "%d images; batch normalization needs at least 2", st.Images)
+	if slices.Contains(st.Proxies, SWAPRegularized) {
+		check(st.SWAPMu > 0, "swap_mu", "%g thousand parameters; swap_regularized needs a number above 0", st.SWAPMu)
+		check(st.SWAPSigma > 0, "swap_sigma", "%g; swap_regularized needs a number above 0", st.SWAPSigma)
+	} else {
+		check(st.SWAPMu == 0, "swap_mu", "no proxy uses it; remove it, or name swap_regularized under proxies")
+		check(st.SWAPSigma == 0, "swap_sigma", "no proxy uses it; remove it, or name swap_regularized under proxies")
+	}
 	return errors.Join(errs...)
 }
 

@@ -4,7 +4,10 @@
     /usr/bin/python3 stages/score/proxy/testdata/generate.py      (Debian: python3-torch)
 
 The proxies are written after their definitions (SamsungLabs/zero-cost-nas, foresight/pruners/measures), the networks after the
-reference code of the space, one cell a stage, 4 channels, 6 images of 8x8. Weights and images are made by the function noise of
+reference code of the space, one cell a stage, 4 channels, 6 images of 8x8; newer ones on two batches of 30, after the authors' code:
+naswot (BayesWatch/nas-without-training, score_networks.py, of which activations that no gradient passes are no part), swap
+(pym1024/SWAP, src/metrics/swap.py, of the same activations), zico (SLDGroup/ZiCo, ZeroShotProxy/compute_zico.py), expressivity,
+progressivity, trainability (cvlab-yonsei/AZ-NAS, NB201/ZeroShotProxy/compute_az_nas_score.py, with signs by noise). Weights and images are made by the function noise of
 stages/supernet/testdata, which the Go test has too. PyTorch computes in float64.
 """
 import json, os, sys
@@ -61,12 +64,16 @@ class Network(nn.Module):
         self.head = nn.Module()
         self.head.bn, self.head.linear = nn.BatchNorm2d(c), nn.Linear(c, classes)
 
-    def forward(self, x):
-        x = self.stem(x)
+    def blocks(self, x):
+        out = [self.stem(x)]
         for stage in range(3):
-            x = getattr(self, "stage%d" % stage)(x)
+            out.append(getattr(self, "stage%d" % stage)(out[-1]))
             if stage < 2:
-                x = getattr(self, "reduction%d" % stage)(x)
+                out.append(getattr(self, "reduction%d" % stage)(out[-1]))
+        return out
+
+    def forward(self, x):
+        x = self.blocks(x)[-1]
         return self.head.linear(F.relu(self.head.bn(x)).mean((2, 3)))
 
 
@@ -87,9 +94,65 @@ def gradients(y, xs, **how):
     return [torch.zeros_like(x) if g is None else g for x, g in zip(xs, torch.autograd.grad(y, xs, allow_unused=True, **how))]
 
 
+def operations(text):
+    return [part.split("~")[0] for part in text.replace("+", "").split("|") if part]
+
+
+def activations(net, x):
+    """Results of ReLU that the logits depend on, [images, elements] each."""
+    seen, relu = [], F.relu
+    F.relu = lambda v: seen.append(relu(v)) or seen[-1]
+    logits = net(x)
+    F.relu = relu
+    gs = torch.autograd.grad(logits.sum(), seen, allow_unused=True)
+    return [v.detach().flatten(1) for v, g in zip(seen, gs) if g is not None]
+
+
+def newer(text):
+    net = Network(4, 10, operations(text))
+    fill(net, False)
+    n = 30
+    x, y = tensor(3, n, 3, 8, 8), torch.tensor([7 * i % 10 for i in range(n)])
+    x2, y2 = tensor(4, n, 3, 8, 8), torch.tensor([(3 * i + 1) % 10 for i in range(n)])
+    active = [(a > 0).double() for a in activations(net, x)]
+    k = sum(a @ a.t() + (1 - a) @ (1 - a.t()) for a in active)
+    out = {"naswot": np.linalg.slogdet(k.numpy())[1]}
+    out["swap"] = torch.unique(torch.cat(active, 1).sign().t(), dim=0).size(0)
+    ws = [m.weight for m in layers(net)]
+    both = [gradients(F.cross_entropy(net(i), l), ws) for i, l in ((x, y), (x2, y2))]
+    zico = 0
+    for pair in zip(*both):
+        g = np.array([p.reshape(-1).numpy() for p in pair])
+        std = np.std(g, axis=0)
+        some = np.nonzero(std)[0]
+        ratio = np.sum(np.mean(np.abs(g), axis=0)[some] / std[some])
+        zico += np.log(ratio) if ratio != 0 else 0
+    out["zico"] = zico
+    blocks = net.blocks(x)
+    entropies = []
+    for b in blocks:
+        rows = b.detach().permute(0, 2, 3, 1).reshape(-1, b.shape[1])
+        rows = rows - rows.mean(0, keepdim=True)
+        s = torch.linalg.eigvalsh(rows.t() @ rows / len(rows))
+        share = s / s.sum()
+        entropies.append(float((-share * torch.log(share + 1e-8)).sum()))
+    out["expressivity"], out["progressivity"] = sum(entropies), min(b - a for a, b in zip(entropies, entropies[1:]))
+    scores = []
+    for i in range(1, len(blocks)):
+        signs = tensor(100 + i, *blocks[i].shape).sign()
+        g = torch.autograd.grad(blocks[i], blocks[i - 1], signs, retain_graph=True)[0]
+        if g.shape[2:] != signs.shape[2:]:
+            g = F.pixel_unshuffle(g, g.shape[2] // signs.shape[2])
+        s = signs.permute(0, 2, 3, 1).reshape(-1, signs.shape[1])
+        g = g.permute(0, 2, 3, 1).reshape(-1, g.shape[1])
+        largest = torch.linalg.svdvals(g.t() @ s / len(s)).max()
+        scores.append(float(-largest - 1 / (largest + 1e-6) + 2))
+    out["trainability"] = np.mean(scores)
+    return {k: float(v) for k, v in out.items()}
+
+
 def proxies(text):
-    ops = [part.split("~")[0] for part in text.replace("+", "").split("|") if part]
-    net = Network(4, 10, ops)
+    net = Network(4, 10, operations(text))
     fill(net, False)
     x, y = tensor(2, 6, 3, 8, 8), torch.tensor([1, 5, 2, 9, 0, 1])
     ws = [m.weight for m in layers(net)]
@@ -126,5 +189,5 @@ def proxies(text):
 
 if __name__ == "__main__":
     with open(os.path.join(here, "torch.json"), "w") as f:
-        json.dump({a: proxies(a) for a in ARCHITECTURES}, f, indent=2, sort_keys=True)
+        json.dump({a: {**proxies(a), **newer(a)} for a in ARCHITECTURES}, f, indent=2, sort_keys=True)
         f.write("\n")
