@@ -8,9 +8,13 @@ import (
 )
 
 // How neighbors count that compute the same as others (space.Space.Class): of the 24 neighbors of an architecture of NAS-Bench-201
-// 3.6 compute in the mean what it computes itself.
+// 3.6 compute in the mean what it computes itself (by the benchmark's own canonical form, which knows fewer equalities, 3.3), and
+// 1.9 more what another neighbor does.
 const (
-	// EquivalentsAll counts every neighbor.
+	// EquivalentsAll counts every neighbor. It is the default since no other way is better where it was measured: on NAS-Bench-201's 12-epoch
+	// accuracy (document nasbench201-correlation) the neighborhood's mean has a Spearman correlation of 0.871 with the 200-epoch accuracy,
+	// with each function once 0.865, without those that compute what the center does 0.857; in searches of 200 evaluations and more
+	// (nasbench201-regret) the three differ by less than 0.05 points, in either direction.
 	EquivalentsAll = "all"
 	// EquivalentsOnce counts of members that compute the same the first alone: where the center is included, it stands for the neighbors
 	// that compute what it does.

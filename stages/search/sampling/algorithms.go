@@ -36,7 +36,7 @@ func (x *search) random(ctx context.Context) error {
 
 // exhaustive assesses every architecture of the space, in its order, if the budget covers them all; else as many uniform draws.
 func (x *search) exhaustive(ctx context.Context) error {
-	if x.space.Size() > x.Budget {
+	if x.evaluations() > x.Budget {
 		return x.random(ctx)
 	}
 	p := x.pools[len(x.pools)-1]

@@ -29,3 +29,16 @@ func (p *pool) answer(a space.Architecture, key string) (r score.Result, equal b
 	}
 	return r, false
 }
+
+// evaluations returns how many the whole space costs: its size, or the number of its classes where these are few enough to be counted.
+func (x *search) evaluations() int {
+	size := x.space.Size()
+	if !x.MergeEqual || size <= x.Budget || size > space.MaxEnumerated {
+		return size
+	}
+	classes := map[string]bool{}
+	for a := range x.space.All() {
+		classes[x.classes.Of(a)] = true
+	}
+	return len(classes)
+}

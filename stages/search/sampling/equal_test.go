@@ -99,6 +99,29 @@ func TestMergeEqualExhaustsTheClasses(t *testing.T) {
 	}
 }
 
+// The whole space is assessed where the budget covers its classes, and draws where it does not.
+func TestMergeEqualExhaustive(t *testing.T) {
+	s := dead(t)
+	classes, err := s.CountClasses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := sampling.DefaultSettings()
+	st.Algorithm, st.MergeEqual, st.Neighborhood.Radius = sampling.Exhaustive, true, 0
+	for _, budget := range []int{len(classes), len(classes) - 1} {
+		st.Budget = budget
+		x := setup{space: s, settings: st}
+		evaluator := x.evaluator()
+		out := x.run(t, sampling.Options{}, evaluator)
+		if out.Evaluations != budget {
+			t.Errorf("%d evaluations of %d", out.Evaluations, budget)
+		}
+		if inOrder := evaluator.asked[0].Equal(classes[0].Representative) && evaluator.asked[1].Equal(classes[1].Representative); inOrder != (budget == len(classes)) {
+			t.Errorf("with %d evaluations the search begins with %v and %v", budget, evaluator.asked[0], evaluator.asked[1])
+		}
+	}
+}
+
 // A candidate of whose neighbors none counts is compared by its own score. With the policy shared, where all that is known may be
 // chosen, those are preferred that have a score around them.
 func TestCandidateWithoutOtherFunctionsAround(t *testing.T) {
