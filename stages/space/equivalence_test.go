@@ -388,3 +388,71 @@ func TestClassesTrainAlike(t *testing.T) {
 		t.Errorf("accuracies of drawn architectures differ by %.2f points in the median", median)
 	}
 }
+
+// asTree writes a class without telling a result that is used twice from two results: every name of one is replaced by what it stands
+// for, and terms are sorted.
+func asTree(class string) string {
+	definitions := map[string]string{}
+	var sum func(text string) string
+	sum = func(text string) string {
+		var terms []string
+		for text != "" {
+			depth, end := 0, len(text)
+			for i, c := range text {
+				if c == '(' {
+					depth++
+				} else if c == ')' {
+					depth--
+				} else if depth == 0 && strings.HasPrefix(text[i:], " + ") {
+					end = i
+					break
+				}
+			}
+			term := text[:end]
+			text = strings.TrimPrefix(text[end:], " + ")
+			times := 1
+			if number, rest, ok := strings.Cut(term, "*"); ok && !strings.ContainsAny(number, "(") {
+				times, _ = strconv.Atoi(number)
+				term = rest
+			}
+			if op, of, ok := strings.Cut(term, "("); ok {
+				term = op + "(" + sum(strings.TrimSuffix(of, ")")) + ")"
+			} else if definition, ok := definitions[term]; ok {
+				term = definition
+			}
+			terms = append(terms, slices.Repeat([]string{term}, times)...)
+		}
+		slices.Sort(terms)
+		return strings.Join(terms, " + ")
+	}
+	parts := strings.Split(class, "; ")
+	for _, part := range parts[:len(parts)-1] {
+		name, definition, _ := strings.Cut(part, " = ")
+		definitions[name] = sum(definition)
+	}
+	return sum(parts[len(parts)-1])
+}
+
+// TestClassesKnowThePublishedEqualities holds the classes against the benchmark's own canonical form, of which the public table has 6,466:
+// what is equal by that has the same class but for results that are used twice, which that form takes for two.
+func TestClassesKnowThePublishedEqualities(t *testing.T) {
+	if got, want := asTree("t1 = a(x); t2 = b(2*t1 + x); t1 + 2*c(t2) + t2"), "a(x) + b(a(x) + a(x) + x) + c(b(a(x) + a(x) + x)) + c(b(a(x) + a(x) + x))"; got != want {
+		t.Fatalf("%s, want %s", got, want)
+	}
+	s := space.NASBench201()
+	trees := map[string]string{}
+	for _, row := range publicdata.Rows(t, "nasbench201", "cost.csv") {
+		a, err := s.Parse(row["arch"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, published := asTree(s.Class(a)), row["unique_string"]
+		if other, ok := trees[published]; ok && other != tree {
+			t.Fatalf("%s computes %s, and another one with the published form %s computes %s", row["arch"], tree, published, other)
+		}
+		trees[published] = tree
+	}
+	if len(trees) != 6466 {
+		t.Errorf("%d published forms, want 6466", len(trees))
+	}
+}

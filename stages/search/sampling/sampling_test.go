@@ -115,6 +115,7 @@ func setups() *rapid.Generator[setup] {
 		st.Neighborhood.IncludeCenter = rapid.Bool().Draw(t, "include_center")
 		st.Neighborhood.Aggregate = rapid.SampledFrom(neighborhood.Aggregators()).Draw(t, "aggregate")
 		st.Neighborhood.Samples = rapid.IntRange(0, 5).Draw(t, "samples")
+		st.MergeEqual = rapid.Bool().Draw(t, "merge_equal")
 		st.Neighborhood.Equivalents = rapid.SampledFrom(neighborhood.Equivalents()).Draw(t, "equivalents")
 		switch {
 		case st.Policy == sampling.All:
@@ -206,6 +207,7 @@ func TestAtRadiusZeroEveryPolicyIsThePlainSearch(t *testing.T) {
 func TestFailuresAreNeverChosen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := setups().Draw(t, "search")
+		s.settings.MergeEqual = false // so that results are their own
 		s.fails = some
 		out, err := s.try(sampling.Options{}, s.levels()...)
 		if errors.Is(err, sampling.ErrNone) {
@@ -298,6 +300,7 @@ func truth(t *rapid.T, s setup, center space.Architecture, counts []space.Archit
 func TestIncumbentIsTheArgmaxOfTheObjective(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := setups().Draw(t, "search")
+		s.settings.MergeEqual = false // so that results are their own
 		if s.settings.Algorithm == sampling.Halving {
 			s.settings.Algorithm = sampling.Random
 		}
