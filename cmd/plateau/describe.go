@@ -78,8 +78,9 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 				if err != nil {
 					return err
 				}
-				d.Genotype, d.Layers, d.Stem, unit = g.String(), n.Cells, o.stem, "layers"
+				d.Genotype, d.Layers, unit = g.String(), n.Cells, "layers"
 			}
+			d.Stem = string(n.Stem)
 			if o.svg != "" {
 				if err := atomicfile.WriteBytes(o.svg, []byte(draw.SVG(s, arch)+"\n")); err != nil {
 					return fmt.Errorf("writing the drawing: %w", err)
@@ -98,7 +99,7 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 	f.IntVar(&o.channels, "channels", 0, "channels of the first cells (default 16; darts 36, with --stem imagenet 48)")
 	f.IntVar(&o.cells, "cells", 0, "cells a stage (default 5)")
 	f.IntVar(&o.layers, "layers", 0, "cells of a network of the darts space (default 20, with --stem imagenet 14)")
-	f.StringVar(&o.stem, "stem", "", "stem of the darts space: cifar (default) or imagenet")
+	f.StringVar(&o.stem, "stem", "", "how the network begins: cifar (default); in the darts space also imagenet, in others pooled or deep")
 	f.IntVar(&o.classes, "classes", 0, "classes (default 10, with --stem imagenet 1000)")
 	f.IntVar(&o.imageSize, "image-size", 0, "height and width of the images in pixels (default 32, with --stem imagenet 224)")
 	f.StringVar(&o.svg, "svg", "", "also write the drawing to this file, as SVG")
@@ -151,7 +152,7 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 	size := pick("image-size", o.imageSize, defaults.Image[1])
 	m := supernet.Macro{
 		Channels: pick("channels", o.channels, defaults.Channels), Cells: pick(cells, *count, defaults.Cells),
-		Classes: pick("classes", o.classes, defaults.Classes), Image: [3]int{3, size, size}, Stem: supernet.Stem(o.stem),
+		Classes: pick("classes", o.classes, defaults.Classes), Image: [3]int{3, size, size}, Stem: supernet.StemFor(s, o.stem),
 	}
 	if err := m.CheckFor(s); err != nil {
 		return n, nil, nil, usagef("%v", err)

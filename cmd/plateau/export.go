@@ -75,7 +75,7 @@ that was trained: give --channels and --cells, those of the training.`),
 	s.IntVar(&f.channels, "channels", 0, "for an architecture.json, channels of the first cells as they were trained")
 	s.IntVar(&f.cells, "cells", 0, "for an architecture.json, cells a stage as they were trained; in the DARTS space, in all")
 	s.IntVar(&f.stages, "stages", 0, "for an architecture.json, stages as they were trained (default 3)")
-	s.StringVar(&f.stem, "stem", "", "for an architecture.json of the DARTS space, its stem: cifar (default) or imagenet")
+	s.StringVar(&f.stem, "stem", "", "for an architecture.json, how the network begins, as in the stage train: cifar (default), imagenet, pooled or deep")
 	s.StringVar(&f.input, "input", string(evaluate.InputPixels), "numbers that the model takes: pixels (0 to 255), unit (0 to 1) or normalized")
 	s.BoolVar(&f.softmax, "softmax", false, "give probabilities rather than logits")
 	s.BoolVar(&f.force, "force", false, "replace a file that is there")
@@ -256,7 +256,7 @@ func (f *exportFlags) single(path, scratch string) (export.Files, error) {
 		return export.Files{}, &usageError{err}
 	}
 	n := supernet.Network{Space: arch.Space, Architecture: arch.Architecture, Macro: supernet.MacroFor(d, f.channels, f.cells)}
-	n.Stages, n.Stem = f.stages, supernet.Stem(f.stem)
+	n.Stages, n.Stem = f.stages, supernet.StemFor(s, f.stem)
 	if s.Pairs && n.Stem == "" {
 		n.Stem = supernet.StemCIFAR
 	}

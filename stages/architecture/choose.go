@@ -162,9 +162,7 @@ func (s *Settings) skeleton(sp *space.Space, data *dataset.Dataset) supernet.Mac
 	if n.Stages != supernet.DefaultStages {
 		m.Stages = n.Stages
 	}
-	if sp.Pairs || n.Stem != string(supernet.StemCIFAR) {
-		m.Stem = supernet.Stem(n.Stem)
-	}
+	m.Stem = supernet.StemFor(sp, n.Stem)
 	return m
 }
 

@@ -246,7 +246,7 @@ func TestMistakesOfAChoice(t *testing.T) {
 		{with(func(s *Settings) { s.AtMost.MultiplyAdds = -1 }), "at_most.multiply_adds", "a share of the largest"},
 		{with(func(s *Settings) { s.Choose = Published; s.AtMost.Parameters = 0.5 }), "at_most", "whatever it costs"},
 		{with(func(s *Settings) { s.Network.Channels = 0 }), "network.channels", "at least 1"},
-		{with(func(s *Settings) { s.Network.Stem = "imagenet" }), "network.stem", "one stem only"},
+		{with(func(s *Settings) { s.Network.Stem = "imagenet" }), "network.stem", "no stem of the space nasbench201"},
 		{with(func(s *Settings) { s.Choose, s.Genotype, s.AtMost.MultiplyAdds = "", "resnet", 0.5 }), "at_most", "set choose"},
 		{with(func(s *Settings) { s.Choose, s.Genotype, s.Candidates = "", "resnet", 4 }), "candidates", "set choose"},
 	} {
