@@ -15,6 +15,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/report"
 	"github.com/plateau-nas/plateau/stages/sample"
 	"github.com/plateau-nas/plateau/stages/search"
+	"github.com/plateau-nas/plateau/stages/selection"
 	"github.com/plateau-nas/plateau/stages/supernet"
 	"github.com/plateau-nas/plateau/stages/table"
 	"github.com/plateau-nas/plateau/stages/train"
@@ -34,6 +35,7 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		export.Kind(open),
 		evaluate.Kind(open),
 		sample.Kind(open),
+		selection.Kind(open),
 		regret.TruthKind(),
 		regret.Kind(),
 		report.Kind(),

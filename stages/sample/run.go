@@ -1,7 +1,6 @@
 package sample
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,9 +100,8 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 	if err != nil {
 		return nil, err
 	}
-	e, err := evaluator.Open(ctx, "evaluator", settings, evaluator.Inputs{
-		Open: s.open, Dataset: path("dataset"), Path: path("path"), Parameters: path("parameters"), Weights: cmp.Or(path("trained"), path("weights")), Space: sp,
-		Seed: job.Seed, Scratch: job.Scratch, Info: job.Info,
+	e, err := evaluator.OpenJob(ctx, job, "evaluator", settings, evaluator.Inputs{
+		Open: s.open, Space: sp,
 		Attempted: func(a command.Attempt) error {
 			level := job.Log.Debug
 			if a.Failure != "" {
@@ -117,28 +115,8 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 		return nil, err
 	}
 	o := &opened{space: e.Space, sample: e.Sample, about: e.About, close: e.Close}
-	for i, l := range e.Levels {
-		cache := score.NewCache(l.Evaluator)
-		cache.Chunk = l.Chunk
-		file := filepath.Join(job.Scratch, fmt.Sprintf("scores-%d.safetensors", i))
-		sample := e.Sample
-		sample.Evaluator += " " + l.Name
-		switch n, err := cache.Restore(file, o.space, sample); {
-		case err != nil:
-			job.Warn("%v; all architectures are evaluated again", err)
-		case n > 0:
-			job.Info("continuing with %d architectures evaluated at %s", n, l.Name)
-		}
-		saved := time.Now()
-		cache.Answered = func(done, total int) error {
-			job.Progress(event.Progress{Phase: "evaluate", Done: done, Total: total, Unit: "architecture", Remaining: -1, Note: l.Name, Final: done == total})
-			if time.Since(saved) < 2*time.Second && l.Chunk != 1 {
-				return nil
-			}
-			saved = time.Now()
-			return cache.Keep(file, o.space, sample)
-		}
-		o.add(l, cache)
+	for i, cache := range e.Caches(job) {
+		o.add(e.Levels[i], cache)
 	}
 	return o, nil
 }
