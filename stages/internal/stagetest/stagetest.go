@@ -97,6 +97,7 @@ type Run struct {
 	Kind     pipeline.Kind
 	Settings string // YAML as under "settings" of a document
 	Inputs   map[string]pipeline.Artifact
+	Lists    map[string][]pipeline.Artifact // of ports that take many
 	Seed     uint64
 	Scratch  string              // a fresh folder when empty
 	Context  context.Context     // never ends when nil
@@ -145,7 +146,7 @@ func (r Run) Job(t testing.TB) (*pipeline.Job, *Result) {
 			r.Watch(e)
 		}
 	})
-	return pipeline.NewJob(pipeline.JobConfig{ID: r.Kind.Name, Seed: r.Seed, Scratch: res.Scratch, Events: sink, Inputs: r.Inputs, Outputs: res.Outputs}), res
+	return pipeline.NewJob(pipeline.JobConfig{ID: r.Kind.Name, Seed: r.Seed, Scratch: res.Scratch, Events: sink, Inputs: r.Inputs, Lists: r.Lists, Outputs: res.Outputs}), res
 }
 
 // Do executes the stage after checking its settings, which must be valid.
