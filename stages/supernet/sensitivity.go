@@ -1,6 +1,7 @@
 package supernet
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,14 +34,14 @@ type Sensitivity struct {
 	Fisher bool
 	// Patterns gives Agreements and Codes of what activations are given.
 	Patterns bool
-	// Spectra gives Covariances and, for the inputs Signs, Transfers of the blocks of Macro.BlockShapes. The DARTS space, whose cells have
-	// two inputs, has none.
-	Spectra bool
+	// Spread gives Covariances of the blocks of Macro.BlockShapes, and Transfer, for the inputs Signs, their Transfers. The DARTS space,
+	// whose cells have two inputs, has none.
+	Spread, Transfer bool
 }
 
 // watch returns what notes the values that patterns and spectra are of; nil where there are none.
 func (s Sensitivity) watch() *watch {
-	if s.Patterns || s.Spectra {
+	if s.Patterns || s.Spread || s.Transfer {
 		return new(watch)
 	}
 	return nil
@@ -65,7 +66,7 @@ func (n Network) write(x *graph.Value, l *layers) (*graph.Value, error) {
 
 // Sensitivity returns derivatives of the network at the weights that it is given, normalization using the statistics of the
 // batch: what zero-cost proxies are made of. Its inputs are images, params, with Gradient, Curvature or Fisher also labels,
-// with Curvature the direction, and with Spectra the signs; its outputs are what s asks for. With Patterns it also returns what
+// with Curvature the direction, and with Transfer the signs; its outputs are what s asks for. With Patterns it also returns what
 // they are patterns of.
 func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, []Activated, error) {
 	wrap := func(err error) error { return fmt.Errorf("network %s: sensitivity: %w", n.Architecture, err) }
@@ -130,8 +131,14 @@ func (s Sensitivity) derive(g *graph.Graph, index *params.Index, weights []*grap
 	if s.Patterns {
 		w.patterns(g)
 	}
-	if s.Spectra {
-		return w.spectra(g)
+	if (s.Spread || s.Transfer) && len(w.blocks) < 2 {
+		return errors.New("the skeleton has no blocks that follow each other")
+	}
+	if s.Spread {
+		w.covariances(g)
+	}
+	if s.Transfer {
+		return w.transfers(g)
 	}
 	return nil
 }

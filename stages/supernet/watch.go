@@ -1,7 +1,6 @@
 package supernet
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -139,12 +138,8 @@ func (w *watch) covariances(g *graph.Graph) {
 	g.Output(Covariances, graph.Concat(0, out...), "For each block the covariance of its channels.")
 }
 
-// spectra writes Covariances and Transfers.
-func (w *watch) spectra(g *graph.Graph) error {
-	if len(w.blocks) < 2 {
-		return errors.New("the skeleton has no blocks that follow each other")
-	}
-	w.covariances(g)
+// transfers writes Transfers.
+func (w *watch) transfers(g *graph.Graph) error {
 	defer g.Scope("transfers")()
 	var out []*graph.Value
 	for i, y := range w.blocks[1:] {
@@ -173,7 +168,8 @@ func transfer(x, gradient, signs *graph.Value) *graph.Value {
 	return graph.Reshape(graph.Mul(product, g.Scalar(1/float32(positions))), -1)
 }
 
-// BlockShapes returns the shapes [channels, height, width] of the blocks whose Covariances and Transfers a Sensitivity gives.
+// BlockShapes returns the shapes [channels, height, width] of the blocks whose Covariances and Transfers a Sensitivity gives: the stem,
+// and every cell and reduction, in order.
 func (m Macro) BlockShapes() [][3]int {
 	c, h, w := m.Channels, m.Image[1], m.Image[2]
 	out := [][3]int{{c, h, w}}

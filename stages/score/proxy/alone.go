@@ -53,7 +53,7 @@ func needs(names []string, batch int) supernet.Sensitivity {
 	wants := wanting(names)
 	return supernet.Sensitivity{
 		Batch: batch, Gradient: wants(GradNorm, Snip, Plain, Grasp, ZiCo), Jacobian: wants(JacobCov), Fisher: wants(Fisher),
-		Patterns: wants(NASWOT, SWAP, SWAPRegularized), Spectra: wants(Expressivity, Progressivity, Trainability),
+		Patterns: wants(NASWOT, SWAP, SWAPRegularized), Spread: wants(Expressivity, Progressivity), Transfer: wants(Trainability),
 	}
 }
 
@@ -65,7 +65,7 @@ func (e *Evaluator) input(s supernet.Sensitivity, b batch) map[string]runtime.Te
 	if s.Gradient || s.Fisher || s.Curvature {
 		in[supernet.Labels] = runtime.Tensor{Shape: []int64{int64(s.Batch)}, Data: b.labels}
 	}
-	if s.Spectra {
+	if s.Transfer {
 		maps.Copy(in, e.signs)
 	}
 	return in
@@ -144,7 +144,7 @@ func (e *Evaluator) ofPass(s supernet.Sensitivity, y map[string]runtime.Tensor, 
 			return err
 		}
 	}
-	if s.Spectra {
+	if s.Spread || s.Transfer {
 		return ofSpectra(e.macro.BlockShapes(), y, wants, out)
 	}
 	return nil

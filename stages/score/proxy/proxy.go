@@ -133,7 +133,7 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 			return nil, wrap(err)
 		}
 	}
-	if wants(Expressivity, Progressivity, Trainability) {
+	if wants(Trainability) {
 		e.signs = map[string]runtime.Tensor{}
 		for i, shape := range m.BlockShapes()[1:] {
 			name := fmt.Sprintf("%s%d", supernet.Signs, i+1)

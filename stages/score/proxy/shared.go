@@ -56,7 +56,7 @@ func (e *Evaluator) share() (s *shared, err error) {
 			return m, err
 		})
 	}
-	s.of = supernet.Sensitivity{Batch: all.Batch, Jacobian: all.Jacobian, Patterns: all.Patterns, Spectra: all.Spectra}
+	s.of = supernet.Sensitivity{Batch: all.Batch, Jacobian: all.Jacobian, Patterns: all.Patterns, Spread: all.Spread, Transfer: all.Transfer}
 	s.of.Patterns = s.of.Patterns && sn.HasPathSensitivity(s.of)
 	if s.of != (supernet.Sensitivity{Batch: all.Batch}) {
 		if s.pass, err = load("one pass", s.of); err != nil {
