@@ -26,7 +26,7 @@ import (
 func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 	return pipeline.NewRegistry(
 		dataset.Kind(),
-		architecture.Kind(),
+		architecture.Kind(open),
 		supernet.Kind(),
 		search.WeightsKind(open),
 		search.Kind(open),

@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -32,6 +33,8 @@ func Choices() []string { return []string{Largest, Published, Random} }
 type Bounds struct {
 	MultiplyAdds float64 `yaml:"multiply_adds" doc:"Multiply-adds of an image: up to 1 as a share of those of the largest architecture of the space, above 1 as a number; 0 is no bound."`
 	Parameters   float64 `yaml:"parameters" doc:"Trainable parameters: up to 1 as a share of those of the largest architecture, above 1 as a number; 0 is no bound."`
+	Latency      float64 `yaml:"latency" doc:"Time for one image in ONNX Runtime on this machine, as a share of that of the largest architecture, up to 1; 0 is no bound. It is measured, and so the choice may differ from run to run: of at most 64 sizes, from the largest down, or of that many random architectures."`
+	LatencyMS    float64 `yaml:"latency_ms" doc:"The same in milliseconds."`
 }
 
 // given reports whether there is a bound.
@@ -43,10 +46,16 @@ func (b Bounds) validate(path string) error {
 	for _, one := range []struct {
 		name  string
 		value float64
-	}{{cost.MultiplyAdds, b.MultiplyAdds}, {cost.Parameters, b.Parameters}} {
+	}{{cost.MultiplyAdds, b.MultiplyAdds}, {cost.Parameters, b.Parameters}, {"latency", b.Latency}, {cost.Latency, b.LatencyMS}} {
 		if !(one.value >= 0) || math.IsInf(one.value, 0) {
 			errs = append(errs, &pipeline.SettingError{Path: path + "." + one.name, Err: fmt.Errorf("%v is no bound; give a share of the largest architecture up to 1, a number above 1, or 0 for none", one.value)})
 		}
+	}
+	if b.Latency > 1 {
+		errs = append(errs, &pipeline.SettingError{Path: path + ".latency", Err: fmt.Errorf("%v is no share of the largest architecture's; give up to 1, or milliseconds under latency_ms", b.Latency)})
+	}
+	if b.Latency > 0 && b.LatencyMS > 0 {
+		errs = append(errs, &pipeline.SettingError{Path: path + ".latency_ms", Err: errors.New("the latency is bounded twice; give latency or latency_ms")})
 	}
 	return errors.Join(errs...)
 }
@@ -167,13 +176,20 @@ func (s *Settings) skeleton(sp *space.Space, data *dataset.Dataset) supernet.Mac
 }
 
 // choose makes the choice in a space.
-func (s *Settings) choose(job *pipeline.Job, sp *space.Space, m supernet.Macro) (*result.Architecture, error) {
+func (s *stage) choose(ctx context.Context, job *pipeline.Job, sp *space.Space, m supernet.Macro) (*result.Architecture, error) {
 	counter, err := cost.NewCounter(sp, m)
 	if err != nil {
 		return nil, under("network", err)
 	}
 	p := newPool(sp, counter)
-	p.bind(s.AtMost)
+	if err := p.bind(s.AtMost); err != nil {
+		return nil, err
+	}
+	if s.AtMost.Latency > 0 || s.AtMost.LatencyMS > 0 {
+		if err := s.time(ctx, p, m); err != nil {
+			return nil, err
+		}
+	}
 	var chosen []space.Architecture
 	switch s.Choose {
 	case Published:
@@ -186,7 +202,7 @@ func (s *Settings) choose(job *pipeline.Job, sp *space.Space, m supernet.Macro) 
 	if err != nil {
 		return nil, err
 	}
-	settings, err := result.SettingsOf(*s)
+	settings, err := result.SettingsOf(s.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -197,14 +213,37 @@ func (s *Settings) choose(job *pipeline.Job, sp *space.Space, m supernet.Macro) 
 	}
 	for _, a := range chosen {
 		size := counter.All(a)
-		found.Candidates = append(found.Candidates, result.Candidate{Architecture: sp.Format(a), Metrics: map[string]float64{
+		metrics := map[string]float64{
 			cost.MultiplyAdds: float64(size.MultiplyAdds), cost.Parameters: float64(size.Parameters), ShareMetric: p.share(size),
-		}})
+		}
+		if ms, ok := p.times[a.Key()]; ok {
+			metrics[cost.Latency] = ms
+		}
+		found.Candidates = append(found.Candidates, result.Candidate{Architecture: sp.Format(a), Metrics: metrics})
 	}
 	if len(chosen) < s.Candidates {
-		job.Info("only %d architectures keep the bounds, and all of them are handed on", len(chosen))
+		job.Info("only %d architectures were found that keep the bounds, and all of them are handed on", len(chosen))
 	}
 	return found, nil
+}
+
+// time makes the pool measure latencies, and the bound on them hold.
+func (s *stage) time(ctx context.Context, p *pool, m supernet.Macro) error {
+	rt, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	settings := cost.DefaultSettings()
+	settings.Metrics = []string{cost.Latency}
+	e, err := cost.New(nil, rt, p.space, m, settings)
+	if err != nil {
+		return err
+	}
+	p.measure = func(a space.Architecture) (float64, error) {
+		costs, err := e.Costs(ctx, a)
+		return costs[cost.Latency], err
+	}
+	return p.bindLatency(s.AtMost)
 }
 
 // ShareMetric is the metric that tells the multiply-adds of an architecture as a share of those of the largest of its space.

@@ -83,7 +83,7 @@ func TestPublishedCells(t *testing.T) {
 // Random candidates are different, keep the bound, follow the seed, and are all there are where there are fewer.
 func TestRandomCandidates(t *testing.T) {
 	run := func(seed uint64, settings string) *result.Architecture {
-		res := stagetest.Run{Kind: Kind(), Settings: settings, Seed: seed}.Must(t)
+		res := stagetest.Run{Kind: kind(t), Settings: settings, Seed: seed}.Must(t)
 		a, err := result.ReadArchitecture(res.Outputs["architecture"])
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +121,9 @@ func TestPoolOfOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := poolOf(t, sp, 1)
-	p.bind(Bounds{MultiplyAdds: float64(p.least.MultiplyAdds)})
+	if err := p.bind(Bounds{MultiplyAdds: float64(p.least.MultiplyAdds)}); err != nil {
+		t.Fatal(err)
+	}
 	for name, choose := range map[string]func() ([]space.Architecture, error){
 		"largest": func() ([]space.Architecture, error) { return p.largest(5) },
 		"random":  func() ([]space.Architecture, error) { return p.random(5, seed.New(1)) },
@@ -149,7 +151,9 @@ func TestSizesFindTheLargest(t *testing.T) {
 	}
 	p := poolOf(t, declared, 1)
 	for _, b := range []Bounds{{}, {MultiplyAdds: 0.7}, {MultiplyAdds: 0.4}, {MultiplyAdds: 0.55, Parameters: 0.5}, {Parameters: 0.3}} {
-		p.bind(b)
+		if err := p.bind(b); err != nil {
+			t.Fatal(err)
+		}
 		all, err := p.largest(1)
 		if err != nil {
 			t.Fatal(err)
@@ -175,7 +179,9 @@ func TestLargestOfDARTS(t *testing.T) {
 		t.Fatal("the space is small enough to look at all")
 	}
 	p := poolOf(t, sp, 3)
-	p.bind(Bounds{})
+	if err := p.bind(Bounds{}); err != nil {
+		t.Fatal(err)
+	}
 	all, err := p.largest(1)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +194,9 @@ func TestLargestOfDARTS(t *testing.T) {
 	if size := p.count.All(all[0]); size != p.top {
 		t.Errorf("%+v, the most there is is %+v", size, p.top)
 	}
-	p.bind(Bounds{MultiplyAdds: 0.6})
+	if err := p.bind(Bounds{MultiplyAdds: 0.6}); err != nil {
+		t.Fatal(err)
+	}
 	some, err := p.largest(3)
 	if err != nil {
 		t.Fatal(err)
@@ -205,12 +213,60 @@ func TestLargestOfDARTS(t *testing.T) {
 	}
 }
 
+// Latencies are measured, so what they are is put in here: with the sizes of a space that has one for each number of convolutions.
+func TestLatencyBounds(t *testing.T) {
+	sp := space.NASBench201()
+	timed := 0
+	open := func(b Bounds) *pool {
+		p := poolOf(t, sp, 1)
+		if err := p.bind(b); err != nil {
+			t.Fatal(err)
+		}
+		p.measure = func(a space.Architecture) (float64, error) {
+			timed++
+			return float64(1 + sp.CountOperation(a, conv3)), nil // 7 ms for the largest
+		}
+		if err := p.bindLatency(b); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		bounds Bounds
+		convs  int
+	}{{Bounds{LatencyMS: 7}, 6}, {Bounds{LatencyMS: 4.5}, 3}, {Bounds{Latency: 0.5}, 2}, {Bounds{Latency: 0.9, MultiplyAdds: 0.5}, 2}, {Bounds{LatencyMS: 1}, 0}} {
+		timed = 0
+		got, err := open(c.bounds).largest(1)
+		if err != nil || sp.CountOperation(got[0], conv3) != c.convs || timed > mostTimed+1 {
+			t.Errorf("%+v: %v after %d timed, %v", c.bounds, got, timed, err)
+		}
+	}
+	p := open(Bounds{LatencyMS: 2})
+	some, err := p.random(5, seed.New(1))
+	if err != nil || len(some) != 5 {
+		t.Fatal(some, err)
+	}
+	for _, a := range some {
+		if sp.CountOperation(a, conv3) > 1 || p.times[a.Key()] > 2 {
+			t.Errorf("%s takes %v ms", sp.Format(a), p.times[a.Key()])
+		}
+	}
+	if _, err := open(Bounds{LatencyMS: 0.5}).largest(1); err == nil || !strings.Contains(err.Error(), "at_most.latency_ms: of the 64 architectures of the space nasbench201 that were timed none takes 0.5 ms or less; the fastest takes 1 ms") {
+		t.Error(err)
+	}
+	// And what is really measured is among the metrics.
+	_, res := given(t, "{space: nasbench201, choose: largest, at_most: {latency_ms: 10000}, network: {channels: 4, cells: 1}}")
+	if a, _ := given(t, "{space: nasbench201, choose: largest, at_most: {latency: 1, multiply_adds: 0.9}, network: {channels: 4, cells: 1}}"); !(a.Candidates[0].Metrics[cost.Latency] > 0) || res.Metrics[ShareMetric] != 1 {
+		t.Errorf("%+v", a.Candidates)
+	}
+}
+
 // The space of a supernet and the images of a dataset that are connected count.
 func TestChoiceFromASupernet(t *testing.T) {
 	custom := space.Declaration{Name: "mine", Nodes: 3, Operations: []string{"none", "nor_conv_3x3", "max_pool_3x3"}}
 	in := stagetest.InputsOf(t, stagetest.DefaultImages(), func(s *supernet.Settings) { s.Space, s.Custom = "custom", &custom })
 	inputs := map[string]pipeline.Artifact{"dataset": in["dataset"], "path": in["path"]}
-	res := stagetest.Run{Kind: Kind(), Settings: "{choose: largest, network: {channels: 2, cells: 1}}", Inputs: inputs}.Must(t)
+	res := stagetest.Run{Kind: kind(t), Settings: "{choose: largest, network: {channels: 2, cells: 1}}", Inputs: inputs}.Must(t)
 	a, err := result.ReadArchitecture(res.Outputs["architecture"])
 	if err != nil || !slices.Equal(a.Operations, []string{conv3, conv3, conv3}) {
 		t.Errorf("%+v %v", a, err)
@@ -223,7 +279,7 @@ func TestChoiceFromASupernet(t *testing.T) {
 	if err != nil || res.Metrics[cost.Parameters] != float64(index.Total()) {
 		t.Errorf("%v parameters, the network has %d: %v", res.Metrics, index.Total(), err)
 	}
-	if res := (stagetest.Run{Kind: Kind(), Settings: "choose: published", Inputs: inputs}).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "nothing is published of the space mine") {
+	if res := (stagetest.Run{Kind: kind(t), Settings: "choose: published", Inputs: inputs}).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "nothing is published of the space mine") {
 		t.Error(res.Err)
 	}
 }
@@ -244,6 +300,8 @@ func TestMistakesOfAChoice(t *testing.T) {
 		{with(func(s *Settings) { s.Path = "a.json" }), "path", "remove one of the two"},
 		{with(func(s *Settings) { s.Candidates = 0 }), "candidates", "at least 1"},
 		{with(func(s *Settings) { s.AtMost.MultiplyAdds = -1 }), "at_most.multiply_adds", "a share of the largest"},
+		{with(func(s *Settings) { s.AtMost.Latency = 1.5 }), "at_most.latency", "milliseconds under latency_ms"},
+		{with(func(s *Settings) { s.AtMost.Latency, s.AtMost.LatencyMS = 0.5, 2 }), "at_most.latency_ms", "bounded twice"},
 		{with(func(s *Settings) { s.Choose = Published; s.AtMost.Parameters = 0.5 }), "at_most", "whatever it costs"},
 		{with(func(s *Settings) { s.Network.Channels = 0 }), "network.channels", "at least 1"},
 		{with(func(s *Settings) { s.Network.Stem = "imagenet" }), "network.stem", "no stem of the space nasbench201"},
@@ -262,7 +320,7 @@ func TestMistakesOfAChoice(t *testing.T) {
 		"{choose: largest, network: {channels: 4, cells: 3}, at_most: {multiply_adds: 2}}":        "at_most.multiply_adds: no architecture of the space darts has 2 or fewer multiply-adds",
 		"{choose: random, network: {channels: 4, cells: 3}, at_most: {multiply_adds: 0.0000001}}": "at_most.multiply_adds: no architecture of the space darts",
 	} {
-		if res := (stagetest.Run{Kind: Kind(), Settings: settings}).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), want) {
+		if res := (stagetest.Run{Kind: kind(t), Settings: settings}).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), want) {
 			t.Errorf("%s: %v, want %s", settings, res.Err, want)
 		}
 	}

@@ -3,6 +3,7 @@ package architecture
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -20,8 +21,12 @@ type pool struct {
 	count   *cost.Counter
 	top     cost.Size // of the architecture with the most multiply-adds; its parameters are the most that there are
 	least   cost.Size // the fewest multiply-adds, and the fewest parameters
-	bounds  Bounds
 	allowed cost.Size
+	// measure gives the latency of an architecture in milliseconds; nil where it is not bounded. times keeps what it said.
+	measure func(space.Architecture) (float64, error)
+	times   map[string]float64
+	fastest float64 // most milliseconds that are allowed
+	path    string  // the setting that bounds them
 }
 
 func newPool(s *space.Space, c *cost.Counter) *pool {
@@ -54,10 +59,60 @@ func extremes(s *space.Space, c *cost.Counter) (most, least cost.Size) {
 	return most, least
 }
 
-// bind makes the bounds hold.
-func (p *pool) bind(b Bounds) {
-	p.bounds = b
+// bind makes the bounds on sizes hold. The error says that nothing keeps one of them.
+func (p *pool) bind(b Bounds) error {
 	p.allowed = cost.Size{MultiplyAdds: limit(b.MultiplyAdds, p.top.MultiplyAdds), Parameters: limit(b.Parameters, p.top.Parameters)}
+	if p.least.MultiplyAdds > p.allowed.MultiplyAdds || p.least.Parameters > p.allowed.Parameters {
+		return p.empty()
+	}
+	return nil
+}
+
+// mostTimed is how many architectures are timed at most.
+const mostTimed = 64
+
+// bindLatency makes the bound on latencies hold; measure must be there.
+func (p *pool) bindLatency(b Bounds) error {
+	p.times, p.path, p.fastest = map[string]float64{}, "at_most."+cost.Latency, b.LatencyMS
+	if b.Latency == 0 {
+		return nil
+	}
+	all := *p
+	all.allowed, all.measure = cost.Size{MultiplyAdds: math.MaxInt64, Parameters: math.MaxInt64}, nil
+	top, err := all.largest(1)
+	if err != nil {
+		return err
+	}
+	ms, err := p.measure(top[0])
+	p.path, p.fastest = "at_most.latency", b.Latency*ms
+	return err
+}
+
+// fast returns the first k of the architectures, in their order, that keep the bound on latencies; all k where there is none.
+func (p *pool) fast(k int, architectures []space.Architecture) ([]space.Architecture, error) {
+	if p.measure == nil {
+		return architectures[:min(k, len(architectures))], nil
+	}
+	var out []space.Architecture
+	least := math.Inf(1)
+	for _, a := range architectures {
+		ms, err := p.measure(a)
+		if err != nil {
+			return nil, err
+		}
+		least = min(least, ms)
+		if ms > p.fastest {
+			continue
+		}
+		p.times[a.Key()] = ms
+		if out = append(out, a); len(out) == k {
+			break
+		}
+	}
+	if len(out) == 0 {
+		return nil, &pipeline.SettingError{Path: p.path, Err: fmt.Errorf("of the %d architectures of the space %s that were timed none takes %.3g ms or less; the fastest takes %.3g ms, so allow more", len(architectures), p.space.Name, p.fastest, least)}
+	}
+	return out, nil
 }
 
 // share returns the multiply-adds of a size as a share of those of the largest architecture.
@@ -107,17 +162,35 @@ func (r rated) compare(o rated) int {
 }
 
 // largest returns the k largest architectures that keep the bounds, the largest first. In spaces too large to look at all it counts
-// every operation as taking part, and of architectures of the same size the first stands for all.
+// every operation as taking part, and of architectures of the same size the first stands for all. So it does where latencies are
+// bounded, and then at most mostTimed sizes are timed, evenly spaced from the largest down to the smallest.
 func (p *pool) largest(k int) ([]space.Architecture, error) {
-	var best []rated
-	take := func(r rated) {
-		if len(best) == k && r.compare(best[k-1]) >= 0 {
-			return
-		}
-		i, _ := slices.BinarySearchFunc(best, r, rated.compare)
-		best = slices.Insert(best, i, r)
-		best = best[:min(k, len(best))]
+	kept := p.kept()
+	if len(kept) == 0 {
+		return nil, p.empty()
 	}
+	if p.measure != nil {
+		kept = slices.CompactFunc(kept, func(a, b rated) bool { return a.useful == b.useful && a.size.Parameters == b.size.Parameters })
+		if n := len(kept); n > mostTimed {
+			some := make([]rated, mostTimed)
+			for i := range some {
+				some[i] = kept[i*(n-1)/(mostTimed-1)]
+			}
+			kept = some
+		}
+	} else {
+		kept = kept[:min(k, len(kept))]
+	}
+	out := make([]space.Architecture, len(kept))
+	for i, r := range kept {
+		out[i] = r.a
+	}
+	return p.fast(k, out)
+}
+
+// kept returns the architectures that keep the bounds on sizes, the largest first; of a large space one of each size.
+func (p *pool) kept() []rated {
+	var out []rated
 	if p.space.Size() <= enumerable {
 		none, some := p.space.Operation("none")
 		for a := range p.space.All() {
@@ -131,25 +204,25 @@ func (p *pool) largest(k int) ([]space.Architecture, error) {
 					r.none++
 				}
 			}
-			take(r)
+			out = append(out, r)
 		}
 	} else {
 		for _, st := range p.sizes() {
-			size := p.count.Base()
-			size.MultiplyAdds, size.Parameters = size.MultiplyAdds+st.size.MultiplyAdds, size.Parameters+st.size.Parameters
-			if p.keeps(size) {
-				take(rated{a: st.a, useful: size.MultiplyAdds, size: size, none: st.none})
+			if size := plus(p.count.Base(), st.size); p.keeps(size) {
+				out = append(out, rated{a: st.a, useful: size.MultiplyAdds, size: size, none: st.none})
 			}
 		}
 	}
-	if len(best) == 0 {
-		return nil, p.empty()
+	slices.SortFunc(out, rated.compare)
+	return out
+}
+
+// tries is how many architectures are looked at for k of them: those that are too slow are not known before.
+func (p *pool) tries(k int) int {
+	if p.measure == nil {
+		return k
 	}
-	out := make([]space.Architecture, len(best))
-	for i, r := range best {
-		out[i] = r.a
-	}
-	return out, nil
+	return max(k, mostTimed)
 }
 
 // draws is how many architectures of a large space are drawn, for each that is asked for, before bounds are given up on.
@@ -169,7 +242,7 @@ func (p *pool) random(k int, rng *rand.Rand) ([]space.Architecture, error) {
 			return nil, p.empty()
 		}
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		return all[:min(k, len(all))], nil
+		return p.fast(k, all[:min(p.tries(k), len(all))])
 	}
 	var out []space.Architecture
 	known := map[string]bool{}
@@ -177,16 +250,13 @@ func (p *pool) random(k int, rng *rand.Rand) ([]space.Architecture, error) {
 		a := p.space.Random(rng)
 		if key := a.Key(); !known[key] && p.keeps(p.count.All(a)) {
 			known[key] = true
-			if out = append(out, a); len(out) == k {
-				return out, nil
+			if out = append(out, a); len(out) == p.tries(k) {
+				break
 			}
 		}
 	}
 	if len(out) > 0 {
-		return out, nil
-	}
-	if p.least.MultiplyAdds > p.allowed.MultiplyAdds || p.least.Parameters > p.allowed.Parameters {
-		return nil, p.empty()
+		return p.fast(k, out)
 	}
 	return nil, &pipeline.SettingError{Path: "at_most", Err: fmt.Errorf("of %d architectures drawn from the space %s none keeps the bounds; raise them, or use choose: %s, which finds what there is", draws*k, p.space.Name, Largest)}
 }

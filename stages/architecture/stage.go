@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score/cost"
@@ -39,9 +40,9 @@ func DefaultSettings() Settings {
 	return Settings{Space: space.DARTS().Name, Candidates: 1, Network: evaluator.DefaultSettings().Network}
 }
 
-// Kind returns the stage kind "architecture". For an architecture that is chosen its metrics are multiply_adds, parameters and
-// multiply_adds_share, for one that is given it has none.
-func Kind() pipeline.Kind {
+// Kind returns the stage kind "architecture", which measures latencies on the runtime that open gives where one is bounded. For an architecture that is chosen its metrics are multiply_adds, parameters,
+// multiply_adds_share and, where that is bounded, latency_ms; for one that is given it has none.
+func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "architecture",
 		Version: 2,
@@ -55,18 +56,23 @@ func Kind() pipeline.Kind {
 		},
 		Resources: pipeline.Resources{Cores: 1},
 		New: func() pipeline.Stage {
-			s := DefaultSettings()
-			return &s
+			return &stage{Settings: DefaultSettings(), open: open}
 		},
 	}
 }
 
 var (
-	_ pipeline.Stage           = (*Settings)(nil)
-	_ pipeline.Validator       = (*Settings)(nil)
-	_ pipeline.InputsValidator = (*Settings)(nil)
-	_ pipeline.Fingerprinter   = (*Settings)(nil)
+	_ pipeline.Stage           = (*stage)(nil)
+	_ pipeline.Validator       = (*stage)(nil)
+	_ pipeline.InputsValidator = (*stage)(nil)
+	_ pipeline.Fingerprinter   = (*stage)(nil)
 )
+
+// stage is the settings with the runtime to measure latencies on.
+type stage struct {
+	Settings `yaml:",inline"`
+	open     runtime.Opener
+}
 
 // Validate implements pipeline.Validator. It looks at no files.
 func (s *Settings) Validate() error {
@@ -130,8 +136,8 @@ func (s *Settings) Fingerprint(context.Context) (map[string]string, error) {
 }
 
 // Run implements pipeline.Stage.
-func (s *Settings) Run(_ context.Context, job *pipeline.Job) error {
-	found, err := s.found(job)
+func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
+	found, err := s.found(ctx, job)
 	if err != nil {
 		return err
 	}
@@ -152,6 +158,9 @@ func (s *Settings) Run(_ context.Context, job *pipeline.Job) error {
 		for _, name := range []string{cost.MultiplyAdds, cost.Parameters, ShareMetric} {
 			job.Metric(name, size[name])
 		}
+		if ms, ok := size[cost.Latency]; ok {
+			job.Metric(cost.Latency, ms)
+		}
 		lines = append(lines, fmt.Sprintf("%s: %.4g multiply-adds, %.3g of the largest architecture's, %.6g parameters", s.Choose, size[cost.MultiplyAdds], size[ShareMetric], size[cost.Parameters]))
 	}
 	job.Summary(strings.Join(lines, "\n"))
@@ -159,7 +168,7 @@ func (s *Settings) Run(_ context.Context, job *pipeline.Job) error {
 }
 
 // found returns the architecture that the settings give or choose.
-func (s *Settings) found(job *pipeline.Job) (*result.Architecture, error) {
+func (s *stage) found(ctx context.Context, job *pipeline.Job) (*result.Architecture, error) {
 	if s.Choose == "" {
 		return s.read()
 	}
@@ -185,7 +194,7 @@ func (s *Settings) found(job *pipeline.Job) (*result.Architecture, error) {
 			return nil, err
 		}
 	}
-	return s.choose(job, sp, s.skeleton(sp, data))
+	return s.choose(ctx, job, sp, s.skeleton(sp, data))
 }
 
 // read returns the architecture that the settings name.

@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -12,15 +13,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/runtime"
+	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
+// kind is the stage kind on the runtime of the tests.
+func kind(t *testing.T) pipeline.Kind {
+	return Kind(func(context.Context) (*runtime.Runtime, error) { return runtimetest.Open(t), nil })
+}
+
 // given runs the stage and returns what it found.
 func given(t *testing.T, settings string) (*result.Architecture, *stagetest.Result) {
 	t.Helper()
-	res := stagetest.Run{Kind: Kind(), Settings: settings}.Must(t)
+	res := stagetest.Run{Kind: kind(t), Settings: settings}.Must(t)
 	a, err := result.ReadArchitecture(res.Outputs["architecture"])
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +110,7 @@ func TestMistakesNameTheSetting(t *testing.T) {
 	if err := os.WriteFile(s.Path, []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	res := stagetest.Run{Kind: Kind(), Settings: "path: " + s.Path}.Do(t)
+	res := stagetest.Run{Kind: kind(t), Settings: "path: " + s.Path}.Do(t)
 	if res.Err == nil || !strings.Contains(res.Err.Error(), "path: reading an architecture") {
 		t.Error(res.Err)
 	}

@@ -321,7 +321,7 @@ func unequalTraining(found Trial, baselines []Trial) string {
 // seconds writes a time; "–" for none.
 func seconds(s float64) string {
 	switch {
-	case s <= 0:
+	case s < 0.05:
 		return "–"
 	case s < 100:
 		return number(s, 1) + " s"

@@ -75,7 +75,7 @@ type Evaluator struct {
 var _ score.Evaluator = (*Evaluator)(nil)
 
 // New returns an evaluator in front of e, for networks of the space in the skeleton. The runtime may be nil unless the settings
-// have Latency.
+// have Latency, and e may be nil where only Costs is asked.
 func New(e score.Evaluator, rt *runtime.Runtime, s *space.Space, m supernet.Macro, st Settings) (*Evaluator, error) {
 	if err := errors.Join(st.Validate(""), m.CheckFor(s)); err != nil {
 		return nil, fmt.Errorf("computing costs: %w", err)
@@ -103,6 +103,15 @@ func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architec
 		out[i].Metrics = merged
 	}
 	return out, nil
+}
+
+// Costs returns what an architecture costs, by the names of the settings' metrics.
+func (e *Evaluator) Costs(ctx context.Context, a space.Architecture) (map[string]float64, error) {
+	costs, err := e.of(ctx, a)
+	if err != nil {
+		return nil, fmt.Errorf("computing what %s costs: %w", e.space.Format(a), err)
+	}
+	return maps.Clone(costs), nil
 }
 
 // of returns the costs of an architecture. Latencies are measured one after the other, so that they do not disturb each other, and
