@@ -268,6 +268,9 @@ func TestSettingsAreChecked(t *testing.T) {
 		{func(s *correlation.Settings) { s.Aggregates = []string{"mean", "mean"} }, "aggregates[1]", "named twice"},
 		{func(s *correlation.Settings) { s.Radii = []int{0} }, "radii[0]", "1 or more"},
 		{func(s *correlation.Settings) { s.Radii = nil }, "radii", "at least one radius"},
+		{func(s *correlation.Settings) { s.Equivalents = []string{"all", "twice"} }, "equivalents[1]", "unknown value"},
+		{func(s *correlation.Settings) { s.Equivalents = []string{"once", "once"} }, "equivalents[1]", "named twice"},
+		{func(s *correlation.Settings) { s.Equivalents = nil }, "equivalents", "at least one of all, once, leave_out"},
 		{func(s *correlation.Settings) { s.Top = []int{10, 10} }, "top[1]", "named twice"},
 		{func(s *correlation.Settings) { s.Aggregates, s.Quantile = []string{"quantile"}, 2 }, "quantile", "between 0 and 1"},
 	} {

@@ -265,6 +265,36 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// A search is compared with the plain one that merges equal functions as it does, and that with the plain one that does not.
+func TestSearchesThatMergeEqualFunctions(t *testing.T) {
+	in := inputs(t, write(t), "")
+	res := stagetest.Run{Kind: regret.Kind(), Inputs: in, Settings: `{seeds: 40, budgets: [300], searches: [
+		{name: plain, algorithm: random}, {name: merged, algorithm: random, merge_equal: true},
+		{name: staged, algorithm: random, radius: 1, policy: staged}, {name: staged_merged, algorithm: random, radius: 1, policy: staged, merge_equal: true},
+		{name: once, algorithm: random, radius: 1, policy: staged, equivalents: once}]}`}.Must(t)
+	text, err := os.ReadFile(res.Outputs["regret"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Pairs []struct{ Search, Plain string }
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	pairs := map[string]string{}
+	for _, p := range got.Pairs {
+		pairs[p.Search] = p.Plain
+	}
+	want := map[string]string{"merged": "plain", "staged": "plain", "staged_merged": "merged", "once": "plain"}
+	if diff := cmp.Diff(want, pairs); diff != "" {
+		t.Errorf("pairs (-want +got):\n%s", diff)
+	}
+	if _, ok := res.Metrics["spearman_mean_r1_once"]; !ok {
+		t.Errorf("there is no correlation of the mean that counts each function once: %v", res.Metrics)
+	}
+}
+
 // On the public tables, with 12-epoch validation accuracy as the score: the correlations that were measured apart.
 func TestPublicTables(t *testing.T) {
 	for _, c := range []struct {

@@ -53,6 +53,36 @@ func TestSearchesBySamplingOnSharedWeights(t *testing.T) {
 	}
 }
 
+// A budget that merges equal functions has one score of each, and a neighborhood that counts each once asks for no more.
+func TestBudgetMergesEqualFunctions(t *testing.T) {
+	in := stagetest.Inputs(t, stagetest.DefaultImages())
+	for _, settings := range []string{
+		"algorithm: random\nbudget: {evaluations: 40, merge_equal: true}\nneighborhood: {radius: 1}",
+		"algorithm: random\nbudget: {evaluations: 40, merge_equal: true}\nneighborhood: {radius: 1, equivalents: once}",
+	} {
+		res := search(t, in, trained+settings).Must(t)
+		scores, err := result.ReadScores(res.Outputs["scores"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sp := space.NASBench201()
+		met := map[string]string{}
+		for _, one := range scores.Scores {
+			a, err := sp.Parse(one.Architecture)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other, ok := met[sp.Class(a)]; ok {
+				t.Errorf("%s was scored after %s, which computes the same", one.Architecture, other)
+			}
+			met[sp.Class(a)] = one.Architecture
+		}
+		if a, _, _ := found(t, res); a.Class == "" || a.ClassMembers == 0 {
+			t.Errorf("the result does not name its class: %q with %d members", a.Class, a.ClassMembers)
+		}
+	}
+}
+
 // A search that was killed while it scored ends with the same bytes.
 func TestSearchBySamplingContinues(t *testing.T) {
 	in := stagetest.Inputs(t, stagetest.DefaultImages())

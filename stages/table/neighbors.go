@@ -56,7 +56,7 @@ func (t *Table) classes(st neighborhood.Settings) []int32 {
 
 // Aggregate returns for every rank what the aggregator of the settings makes of the values of its whole neighborhood: scores by
 // rank, higher is better, NaN where there is none. An architecture without a value has no aggregate; neighbors without
-// one are left out. Settings.Samples must be 0.
+// one are left out. Where none of the others counts (Settings.Equivalents), it is the architecture's own value. Settings.Samples must be 0.
 func (t *Table) Aggregate(ctx context.Context, values []float64, st neighborhood.Settings) ([]float64, error) {
 	fail := func(err error) ([]float64, error) {
 		return nil, fmt.Errorf("aggregate a table of space %s: %w", t.space.Name, err)
@@ -107,13 +107,15 @@ func (t *Table) Aggregate(ctx context.Context, values []float64, st neighborhood
 			members = append(members, int32(rank))
 		}
 		members = t.AppendNeighbors(members, rank, st.Radius)
-		counted := neighborhood.NewCounted(st, classes[rank])
+		counted, known := neighborhood.NewCounted(st, classes[rank]), false
 		for i, m := range members {
-			if v := values[m]; !math.IsNaN(v) && (int(m) == rank || counted.Next(classes[m])) {
-				scores, at = append(scores, v), append(at, distances[i])
+			if v := values[m]; !math.IsNaN(v) {
+				if known = true; int(m) == rank || counted.Next(classes[m]) {
+					scores, at = append(scores, v), append(at, distances[i])
+				}
 			}
 		}
-		if len(scores) == 0 && !st.CountsAll() { // alone, as in neighborhood.Draw
+		if len(scores) == 0 && known { // none counts, so it stands alone, as in neighborhood.Draw
 			scores, at = append(scores, values[rank]), append(at, 0)
 		}
 		out[rank] = agg.Aggregate(scores, at)
