@@ -52,7 +52,7 @@ func wanting(names []string) func(...string) bool {
 func needs(names []string, batch int) supernet.Sensitivity {
 	wants := wanting(names)
 	return supernet.Sensitivity{
-		Batch: batch, Gradient: wants(GradNorm, Snip, Plain, Grasp, ZiCo), Jacobian: wants(JacobCov), Fisher: wants(Fisher),
+		Batch: batch, Gradient: wants(GradNorm, Snip, Plain, Grasp, ZiCo), Jacobian: wants(JacobCov, Smoothness), Fisher: wants(Fisher),
 		Patterns: wants(NASWOT, SWAP, SWAPRegularized), Spread: wants(Expressivity, Progressivity), Transfer: wants(Trainability),
 	}
 }
@@ -131,7 +131,11 @@ func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index
 // ofPass adds the proxies that come from one pass over the images and no weights' gradient.
 func (e *Evaluator) ofPass(s supernet.Sensitivity, y map[string]runtime.Tensor, activated []supernet.Activated, times func(supernet.Activated) int, wants func(...string) bool, out map[string]float64) (err error) {
 	if s.Jacobian {
-		if out[JacobCov], err = jacobCov(y[supernet.Jacobian].Data.([]float32), s.Batch); err != nil {
+		jacobian := y[supernet.Jacobian].Data.([]float32)
+		if out[JacobCov], err = jacobCov(jacobian, s.Batch); wants(JacobCov) && err != nil {
+			return err
+		}
+		if out[Smoothness], err = smoothness(jacobian); wants(Smoothness) && err != nil {
 			return err
 		}
 	}

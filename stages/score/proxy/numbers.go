@@ -74,6 +74,18 @@ func dot(index *params.Index, a, b []float32) (sum float64) {
 	return sum
 }
 
+// smoothness is the negative logarithm of the norm of a Jacobian.
+func smoothness(jacobian []float32) (float64, error) {
+	var squares float64
+	for _, v := range jacobian {
+		squares += float64(v) * float64(v)
+	}
+	if !(squares > 0) || math.IsInf(squares, 0) {
+		return 0, &noValueError{Smoothness, "the logits do not depend on the images, or are not finite"}
+	}
+	return -math.Log(squares) / 2, nil
+}
+
 // jacobCov is the score of a Jacobian of one row an image (Mellor, Turner, Storkey and Crowley, 2020, first version). An image
 // whose gradient does not vary has no correlation with others.
 func jacobCov(jacobian []float32, rows int) (float64, error) {

@@ -13,6 +13,9 @@
 //	           gradient) squared, times the number of weights of the channel
 //	jacob_cov  -sum of log(v + k) + 1/(v + k), k = 1e-5, v being the eigenvalues of the correlation matrix of the images'
 //	           gradients of the sum of the logits
+//	smoothness the negative logarithm of the Euclidean norm of those gradients, all images together: how little the
+//	           logits answer to small changes of the images, which goes with generalization (Novak, Bahri, Abolafia,
+//	           Pennington and Sohl-Dickstein, Sensitivity and Generalization in Neural Networks, ICLR 2018)
 //	synflow    sum of w g with |w| for w, without normalization, g being the gradient of the sum of the logits for an image
 //	           of ones
 //
@@ -50,6 +53,7 @@ const (
 	Plain           = "plain"
 	Fisher          = "fisher"
 	JacobCov        = "jacob_cov"
+	Smoothness      = "smoothness"
 	Synflow         = "synflow"
 	NASWOT          = "naswot"
 	SWAP            = "swap"
@@ -65,7 +69,7 @@ const (
 // Names returns the names of all proxies.
 func Names() []string {
 	return []string{
-		GradNorm, Snip, Grasp, Synflow, JacobCov, Fisher, Plain, NASWOT, SWAP, SWAPRegularized, ZiCo, Expressivity, Progressivity, Trainability,
+		GradNorm, Snip, Grasp, Synflow, JacobCov, Smoothness, Fisher, Plain, NASWOT, SWAP, SWAPRegularized, ZiCo, Expressivity, Progressivity, Trainability,
 		Parameters, MultiplyAdds,
 	}
 }

@@ -178,6 +178,7 @@ def proxies(text):
     xs = x.clone().requires_grad_()
     net(xs).backward(torch.ones(6, 10))
     v, _ = np.linalg.eig(np.corrcoef(xs.grad.reshape(6, -1).numpy()))
+    out["smoothness"] = -np.log(np.linalg.norm(xs.grad.numpy()))
     out["jacob_cov"] = -np.sum(np.log(v + 1e-5) + 1.0 / (v + 1e-5))
     without_norm(net)
     for p in net.parameters():
