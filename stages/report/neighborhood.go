@@ -92,6 +92,9 @@ func newNeighborhood(c Content, s *space.Space) *neighborhoodView {
 			h.Facts = append(h.Facts, fact{"Spread", number(f.Std, 3), "standard deviation of " + words.Count(f.Neighbors, "neighbor")},
 				fact{"Worst neighbor", score(f.Worst.Score), change(s, arch, f.Worst.Architecture)})
 		}
+		if same, all := sameFunction(s, arch, f); same > 0 {
+			h.Facts = append(h.Facts, fact{"Same function", fmt.Sprintf("%d of %d", same, all), "changes that the table shows and that leave what is computed as it is"})
+		}
 		if i == c.Ranking.Winner {
 			v.Winner = h
 		} else {
@@ -99,6 +102,26 @@ func newNeighborhood(c Content, s *space.Space) *neighborhoodView {
 		}
 	}
 	return v
+}
+
+// sameFunction counts the changes of one edge that a finalist's table has a score for, and those of them that compute what the finalist
+// does.
+func sameFunction(s *space.Space, arch space.Architecture, f result.Finalist) (same, all int) {
+	class := s.Class(arch)
+	for e, row := range f.Table {
+		for op, v := range row {
+			if v == nil || op == arch[e] {
+				continue
+			}
+			all++
+			changed := arch.Clone()
+			changed[e] = op
+			if s.Class(changed) == class {
+				same++
+			}
+		}
+	}
+	return same, all
 }
 
 func changes(s *space.Space, arch space.Architecture, f result.Finalist, largest float64) *heat {

@@ -90,6 +90,7 @@ type headline struct {
 	Big, BigLabel string // the number that matters most
 	Lead          string // one sentence on how the architecture was found
 	Architecture  string
+	Computes      string // its class, in words; "" where it has none
 	Cell          template.HTML
 	Facts         []fact
 }
@@ -100,6 +101,14 @@ type fact struct{ Name, Value, Note string }
 func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 	a := c.Architecture
 	h := headline{Architecture: s.Format(arch), Cell: template.HTML(draw.SVG(s, arch)), Lead: lead(c)}
+	if a.Class != "" {
+		h.Computes = "It computes " + a.Class
+		if others := a.ClassMembers - 1; others > 0 {
+			h.Computes += fmt.Sprintf(", as %s of the space", words.Count(others, "other architecture"))
+			h.Computes += map[bool]string{true: " does", false: " do"}[others == 1]
+		}
+		h.Computes += "."
+	}
 	if m := c.Metrics; m != nil {
 		h.Big, h.BigLabel = percent(m.Top1), fmt.Sprintf("top-1 accuracy on %s of %s", words.Count(m.Count, m.Split+" image"), m.Dataset)
 		h.Facts = append(h.Facts,

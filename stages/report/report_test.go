@@ -75,6 +75,30 @@ func TestPageSaysWhatWasFound(t *testing.T) {
 	}
 }
 
+func TestPageSaysWhatIsComputed(t *testing.T) {
+	c := example(t)
+	s := space.NASBench201()
+	a, err := s.Parse("|none~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Architecture = result.NewArchitecture(s, a)
+	f := &c.Ranking.Finalists[c.Ranking.Winner]
+	f.Architecture, f.Table = c.Architecture.Architecture, make([][]*float64, len(s.Edges))
+	for e := range f.Table {
+		for range s.Operations {
+			f.Table[e] = append(f.Table[e], &f.OwnScore)
+		}
+	}
+	page := text(render(t, c))
+	// Nothing arrives at node 1, so what is on the two edges that leave it does not matter.
+	for _, want := range []string{"It computes x + nor_conv_1x1(nor_conv_3x3(x)), as 64 other architectures of the space do.", "Same function 8 of 24"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
 func TestPageNeedsNothingElse(t *testing.T) {
 	page := render(t, example(t))
 	for _, m := range regexp.MustCompile(`(?:src|href|url)\s*[=(]\s*["']?([^"')> ]+)`).FindAllStringSubmatch(page, -1) {
