@@ -121,19 +121,21 @@ func (l *layers) pathCell(s *space.Space, choices *graph.Value) func(*graph.Valu
 		return l.nodes(s, x, nil, func(e int, from *graph.Value) []*graph.Value {
 			index := graph.Slice(choices, graph.Range{Axis: 0, Start: e, End: e + 1})
 			l.chooses(from, e)
-			defer l.unwatched()()
+			outer := l.watch
+			defer func() { l.watch = outer }()
 			var branches []func() []*graph.Value
 			for _, op := range s.Operations {
 				branches = append(branches, func() []*graph.Value {
 					defer edgeScope(g, s.Edges[e], op)()
+					l.watch = outer.inside()
 					y := l.operation(op, from, false)
 					if y == nil {
 						y = graph.Expand(g.Fill(0, 1), from.Shape()...)
 					}
-					return []*graph.Value{y}
+					return l.watch.leaving(y)
 				})
 			}
-			return graph.Switch(index, branches...)
+			return outer.entered(e, graph.Switch(index, branches...))
 		})
 	}
 }

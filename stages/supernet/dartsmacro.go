@@ -110,7 +110,7 @@ func (l *layers) darts(x *graph.Value, m DARTSMacro, auxiliary bool, cell func(p
 		}
 	}
 	defer g.Scope("head")()
-	return l.linear(graph.Flatten(graph.GlobalAveragePool(s1), 1), m.Classes), second
+	return l.linear(graph.Flatten(graph.GlobalAveragePool(l.responds(s1)), 1), m.Classes), second
 }
 
 // linear is a linear layer of x [N, features].

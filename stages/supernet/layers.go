@@ -123,6 +123,7 @@ const (
 
 // observe keeps the statistics of a batch of n elements a channel under the names that their averages have.
 func (l *layers) observe(mean, variance *graph.Value, n int) {
+	l.normalizes(variance, n)
 	g := mean.Graph()
 	l.statistics = append(l.statistics,
 		statistic{parameterName(g, runningMean), mean, 1, params.Zeros},
@@ -190,7 +191,7 @@ func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.
 		}
 	}
 	return in("head", func() *graph.Value {
-		x := graph.Flatten(graph.GlobalAveragePool(l.relu(l.norm(x, true, nil))), 1)
+		x := graph.Flatten(graph.GlobalAveragePool(l.responds(l.relu(l.norm(x, true, nil)))), 1)
 		w := l.param(g, "linear.weight", params.Linear, m.Classes, c)
 		b := l.param(g, "linear.bias", params.Bias(c), m.Classes)
 		return l.carried(graph.Gemm(x, w, b, graph.GemmConfig{TransB: true}))

@@ -37,12 +37,14 @@ type Sensitivity struct {
 	// Spread gives Covariances of the blocks of Macro.BlockShapes, and Transfer, for the inputs Signs, their Transfers. The DARTS space,
 	// whose cells have two inputs, has none.
 	Spread, Transfer bool
+	// Response gives what the global pool is given, and Variances.
+	Response bool
 }
 
 // watch returns what notes the values that patterns and spectra are of; nil where there are none.
 func (s Sensitivity) watch() *watch {
-	if s.Patterns || s.Spread || s.Transfer {
-		return new(watch)
+	if s.Patterns || s.Spread || s.Transfer || s.Response {
+		return &watch{response: s.Response}
 	}
 	return nil
 }
@@ -66,13 +68,13 @@ func (n Network) write(x *graph.Value, l *layers) (*graph.Value, error) {
 
 // Sensitivity returns derivatives of the network at the weights that it is given, normalization using the statistics of the
 // batch: what zero-cost proxies are made of. Its inputs are images, params, with Gradient, Curvature or Fisher also labels,
-// with Curvature the direction, and with Transfer the signs; its outputs are what s asks for. With Patterns it also returns what
-// they are patterns of.
-func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, []Activated, error) {
+// with Curvature the direction, and with Transfer the signs; its outputs are what s asks for. It also returns what patterns
+// and variances are of.
+func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, Watched, error) {
 	wrap := func(err error) error { return fmt.Errorf("network %s: sensitivity: %w", n.Architecture, err) }
 	index, _, err := n.Indexes()
 	if err != nil {
-		return nil, nil, err
+		return nil, Watched{}, err
 	}
 	g := graph.New("sensitivity")
 	x := inputImages(g, s.Batch, n.Macro)
@@ -80,14 +82,14 @@ func (n Network) Sensitivity(s Sensitivity) (*onnx.ModelProto, []Activated, erro
 	l := &layers{params: flat, plain: true, watch: s.watch()} // the proxies look at the results of convolutions
 	logits, err := n.write(x, l)
 	if err != nil {
-		return nil, nil, err
+		return nil, Watched{}, err
 	}
 	if err := s.derive(g, index, flat.Values(), x, logits, l.watch); err != nil {
-		return nil, nil, wrap(err)
+		return nil, Watched{}, wrap(err)
 	}
 	m, err := g.Model(graph.ModelOptions{Doc: "Derivatives of an untrained network.", Metadata: n.metadata(g)})
 	if err != nil {
-		return nil, nil, wrap(err)
+		return nil, Watched{}, wrap(err)
 	}
 	return m, l.watch.list(), nil
 }
@@ -136,6 +138,9 @@ func (s Sensitivity) derive(g *graph.Graph, index *params.Index, weights []*grap
 	}
 	if s.Spread {
 		w.covariances(g)
+	}
+	if s.Response {
+		w.responses(g)
 	}
 	if s.Transfer {
 		return w.transfers(g)

@@ -14,13 +14,13 @@ import (
 )
 
 // HasPathSensitivity reports whether PathSensitivity can compute the networks of the space: where a layer of a network is one of the
-// supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together. Patterns are to be seen only where
-// activations stand at the beginning of operations.
+// supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together. Patterns and variances are to be seen
+// only where operations have one activation, at their beginning, and one normalization.
 func (sn *Supernet) HasPathSensitivity(s Sensitivity) bool {
 	if sn.Space.Pairs || sn.Macro.Partial > 1 || s.Curvature || s.Fisher {
 		return false
 	}
-	return !s.Patterns || !slices.ContainsFunc(sn.Space.Operations, func(name string) bool {
+	return !s.Patterns && !s.Response || !slices.ContainsFunc(sn.Space.Operations, func(name string) bool {
 		o, err := space.ParseOperation(name)
 		return err != nil || o.Kind == "sep_conv"
 	})
@@ -29,10 +29,10 @@ func (sn *Supernet) HasPathSensitivity(s Sensitivity) bool {
 // PathSensitivity is Network.Sensitivity for every architecture in one graph, which is also given the choices. weights are those of
 // the supernet, in the order of its index; they lie inside the graph, unless it has their gradient: then they are the input params. What it
 // computes is a stand-alone network's as long as the normalizations of that have their first scale and bias, 1 and 0.
-func (sn *Supernet) PathSensitivity(s Sensitivity, weights []float32) (*onnx.ModelProto, []Activated, error) {
+func (sn *Supernet) PathSensitivity(s Sensitivity, weights []float32) (*onnx.ModelProto, Watched, error) {
 	wrap := func(err error) error { return fmt.Errorf("supernet of %s: sensitivity: %w", sn.Space.Name, err) }
 	if !sn.HasPathSensitivity(s) {
-		return nil, nil, wrap(errors.New("what is asked for is not the same in a supernet"))
+		return nil, Watched{}, wrap(errors.New("what is asked for is not the same in a supernet"))
 	}
 	g := graph.New("sensitivity")
 	x := inputImages(g, s.Batch, sn.Macro)
@@ -47,7 +47,7 @@ func (sn *Supernet) PathSensitivity(s Sensitivity, weights []float32) (*onnx.Mod
 	}
 	logits := l.macro(x, sn.Macro, l.pathCell(sn.Space, choices))
 	if err := s.derive(g, sn.Index, values, x, logits, l.watch); err != nil {
-		return nil, nil, wrap(err)
+		return nil, Watched{}, wrap(err)
 	}
 	m, err := sn.finish(g, "Derivatives of an untrained architecture; normalization uses the statistics of the batch.")
 	return m, l.watch.list(), err

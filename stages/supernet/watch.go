@@ -12,6 +12,17 @@ import (
 type watch struct {
 	activated []activated
 	blocks    []*graph.Value // the stem and what each cell and reduction returns, in order
+
+	response   bool // whether the following are wanted
+	pooled     *graph.Value
+	variances  []*graph.Value // of normalizations, the mean over the channels, [1]
+	normalized []int          // the edge of each, -1 outside of choices
+}
+
+// Watched says what values proxies look at in a network.
+type Watched struct {
+	Activated  []Activated // in the order of Agreements
+	Normalized []int       // in the order of Variances, the edge on which a choice decides whether there is a normalization; -1 for those that always are
 }
 
 // activated is a value that goes through activations.
@@ -42,11 +53,50 @@ func (l *layers) chooses(x *graph.Value, e int) {
 	}
 }
 
-// unwatched notes nothing until the returned function is called.
-func (l *layers) unwatched() func() {
-	w := l.watch
-	l.watch = nil
-	return func() { l.watch = w }
+// inside returns the watch of one branch of a choice: what a branch holds cannot be seen from outside, but for the variance of its
+// normalization, which the branch then returns.
+func (w *watch) inside() *watch {
+	if w == nil || !w.response {
+		return nil
+	}
+	return &watch{response: true}
+}
+
+// leaving returns what a branch returns, its result y and, where it is wanted, the variance of its normalization, zero without one.
+func (w *watch) leaving(y *graph.Value) []*graph.Value {
+	if w == nil {
+		return []*graph.Value{y}
+	}
+	if len(w.variances) == 0 {
+		return []*graph.Value{y, y.Graph().Fill(0, 1)}
+	}
+	return []*graph.Value{y, w.variances[0]}
+}
+
+// entered notes what the choice for edge e has returned beside its result, and returns that.
+func (w *watch) entered(e int, results []*graph.Value) []*graph.Value {
+	if w != nil && len(results) > 1 {
+		w.variances, w.normalized = append(w.variances, results[1]), append(w.normalized, e)
+	}
+	return results[:1]
+}
+
+// normalizes notes the variance of the batch that a normalization of n elements a channel has found.
+func (l *layers) normalizes(variance *graph.Value, n int) {
+	if l.watch == nil || !l.watch.response {
+		return
+	}
+	unbiased := variance.Graph().Scalar(float32(n) / float32(max(n-1, 1)))
+	l.watch.variances = append(l.watch.variances, graph.Reshape(graph.Mul(graph.ReduceMean(variance, true, 0), unbiased), 1))
+	l.watch.normalized = append(l.watch.normalized, -1)
+}
+
+// responds notes what the global pool is given.
+func (l *layers) responds(x *graph.Value) *graph.Value {
+	if l.watch != nil {
+		l.watch.pooled = x
+	}
+	return x
 }
 
 // block notes the result of a part of the skeleton.
@@ -71,15 +121,15 @@ func (w *watch) of(x *graph.Value) *activated {
 	return &w.activated[i]
 }
 
-// list returns what is activated.
-func (w *watch) list() []Activated {
+// list returns what is watched.
+func (w *watch) list() (out Watched) {
 	if w == nil {
-		return nil
+		return out
 	}
-	var out []Activated
 	for _, a := range w.activated {
-		out = append(out, a.Activated)
+		out.Activated = append(out.Activated, a.Activated)
 	}
+	out.Normalized = w.normalized
 	return out
 }
 
@@ -100,6 +150,10 @@ const (
 	// gradient of the block's input and Signs, [channels in, channels]; where the block lowers the resolution by s, each position
 	// of the input counts as a channel of its own, [channels in * s * s, channels].
 	Transfers = "transfers"
+	// Response is float32 [batch, channels, height, width], what the global pool is given.
+	Response = "response"
+	// Variances is float32 [normalizations], the mean over the channels of the unbiased variance of the batch.
+	Variances = "variances"
 )
 
 // CodeBits is the number of images that share a number of Codes: float32 holds whole numbers up to 2^24.
@@ -136,6 +190,12 @@ func (w *watch) covariances(g *graph.Graph) {
 		out = append(out, graph.Reshape(graph.Mul(sum, g.Scalar(float32(c)/float32(x.Size()))), c*c))
 	}
 	g.Output(Covariances, graph.Concat(0, out...), "For each block the covariance of its channels.")
+}
+
+// responses writes Response and Variances.
+func (w *watch) responses(g *graph.Graph) {
+	g.Output(Response, w.pooled, "What the global pool is given.")
+	g.Output(Variances, graph.Concat(0, w.variances...), "For each normalization the mean variance of its channels.")
 }
 
 // transfers writes Transfers.

@@ -18,6 +18,13 @@ func (e *Evaluator) alone(ctx context.Context, net supernet.Network, index *para
 	if err := e.sensitivity(ctx, net, index, weights, names, out); err != nil {
 		return err
 	}
+	if slices.Contains(names, Zen) {
+		v, err := e.zenAlone(ctx, net, index, zenWeights(index, e.seed))
+		if err != nil {
+			return err
+		}
+		out[Zen] = v
+	}
 	if slices.Contains(names, Synflow) {
 		v, err := e.synflow(ctx, net, index, weights)
 		if err != nil {
@@ -81,10 +88,10 @@ func (e *Evaluator) sensitivity(ctx context.Context, net supernet.Network, index
 	var activated []supernet.Activated
 	run := func(s supernet.Sensitivity, in map[string]runtime.Tensor) (_ map[string]runtime.Tensor, err error) {
 		in[supernet.Params] = runtime.Tensor{Shape: []int64{int64(len(weights))}, Data: weights}
-		session, err := e.session("gradients", func() (m *onnx.ModelProto, err error) {
-			var of []supernet.Activated
-			if m, of, err = net.Sensitivity(s); of != nil {
-				activated = of
+		session, err := e.session("gradients", func() (*onnx.ModelProto, error) {
+			m, watched, err := net.Sensitivity(s)
+			if watched.Activated != nil {
+				activated = watched.Activated
 			}
 			return m, err
 		})

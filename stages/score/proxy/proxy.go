@@ -62,6 +62,7 @@ const (
 	Expressivity    = "expressivity"
 	Progressivity   = "progressivity"
 	Trainability    = "trainability"
+	Zen             = "zen"
 	Parameters      = cost.Parameters
 	MultiplyAdds    = cost.MultiplyAdds
 )
@@ -69,7 +70,7 @@ const (
 // Names returns the names of all proxies.
 func Names() []string {
 	return []string{
-		GradNorm, Snip, Grasp, Synflow, JacobCov, Smoothness, Fisher, Plain, NASWOT, SWAP, SWAPRegularized, ZiCo, Expressivity, Progressivity, Trainability,
+		GradNorm, Snip, Grasp, Synflow, JacobCov, Smoothness, Fisher, Plain, NASWOT, SWAP, SWAPRegularized, ZiCo, Expressivity, Progressivity, Trainability, Zen,
 		Parameters, MultiplyAdds,
 	}
 }
@@ -93,7 +94,8 @@ type Evaluator struct {
 	seed     uint64
 	batches  []batch
 	signs    map[string]runtime.Tensor // what the gradients of blocks are begun with, by input; nil unless they are wanted
-	counter  *cost.Counter             // nil unless sizes are wanted
+	zen      zenInputs
+	counter  *cost.Counter // nil unless sizes are wanted
 
 	loading sync.Once
 	shared  *shared // nil where every architecture has graphs of its own
@@ -136,6 +138,9 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 		if e.counter, err = cost.NewCounter(s, m); err != nil {
 			return nil, wrap(err)
 		}
+	}
+	if wants(Zen) {
+		e.zen = newZenInputs(seed.New(seedOf, "zen images"), st.Images*m.Image[0]*m.Image[1]*m.Image[2])
 	}
 	if wants(Trainability) {
 		e.signs = map[string]runtime.Tensor{}

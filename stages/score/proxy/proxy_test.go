@@ -83,6 +83,10 @@ func TestNewerProxiesAgreeWithPyTorch(t *testing.T) {
 	}
 	names := []string{NASWOT, SWAP, ZiCo, Expressivity, Progressivity, Trainability}
 	e := torchEvaluator(t, names, first, second)
+	e.zen = zenInputs{torchtest.Noise(5, n*3*8*8), torchtest.Noise(6, n*3*8*8)}
+	for i, v := range e.zen[0] {
+		e.zen[1][i] = v + zenStep*e.zen[1][i]
+	}
 	e.signs = map[string]runtime.Tensor{}
 	for i, shape := range e.macro.BlockShapes()[1:] {
 		v := signs(rand.New(rand.NewPCG(0, 0)), n, shape)
@@ -116,7 +120,10 @@ func TestNewerProxiesAgreeWithPyTorch(t *testing.T) {
 		if err := e.alone(t.Context(), net, index, weights, names, got); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, names, arch, got, want)
+		if got[Zen], err = e.zenAlone(t.Context(), net, index, weights); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, append(names, Zen), arch, got, want)
 	}
 }
 

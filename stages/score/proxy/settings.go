@@ -13,7 +13,7 @@ import (
 
 // Settings say which proxies are computed and on what.
 type Settings struct {
-	Proxies   []string `yaml:"proxies" enum:"grad_norm,snip,grasp,synflow,jacob_cov,smoothness,fisher,plain,naswot,swap,swap_regularized,zico,expressivity,progressivity,trainability,parameters,multiply_adds" doc:"The proxies: grad_norm, snip, grasp, synflow, jacob_cov, smoothness, fisher, plain, naswot, swap, swap_regularized, zico, expressivity, progressivity, trainability, parameters, multiply_adds. The first is the score; all are metrics."`
+	Proxies   []string `yaml:"proxies" enum:"grad_norm,snip,grasp,synflow,jacob_cov,smoothness,fisher,plain,naswot,swap,swap_regularized,zico,expressivity,progressivity,trainability,zen,parameters,multiply_adds" doc:"The proxies: grad_norm, snip, grasp, synflow, jacob_cov, smoothness, fisher, plain, naswot, swap, swap_regularized, zico, expressivity, progressivity, trainability, zen, parameters, multiply_adds. The first is the score; all are metrics."`
 	Images    int      `yaml:"images" doc:"Training images in the batch that gradients are taken on."`
 	Log       bool     `yaml:"log" doc:"Score by sign(v) log(1 + |v|) of the proxy's value v, so that a neighborhood's mean is not that of its largest member, as with synflow; metrics stay as they are."`
 	SWAPMu    float64  `yaml:"swap_mu" doc:"For swap_regularized: the number of parameters in thousands around which networks are preferred."`

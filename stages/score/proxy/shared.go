@@ -27,14 +27,17 @@ type shared struct {
 
 	gradient *runtime.Session // of the loss by the weights
 	flow     *runtime.Session
+
+	zen        *runtime.Session // with weights of its own
+	normalized []int            // see supernet.Watched
 }
 
 // share loads the graphs that all architectures share, if the space has any for the proxies of the settings.
 func (e *Evaluator) share() (s *shared, err error) {
 	all := needs(e.settings.Proxies, e.settings.Images)
-	wantsFlow := slices.Contains(e.settings.Proxies, Synflow)
+	wantsFlow, wantsZen := slices.Contains(e.settings.Proxies, Synflow), slices.Contains(e.settings.Proxies, Zen)
 	sn := &supernet.Supernet{Space: e.space, Macro: e.macro}
-	if e.Alone || !sn.HasPathSensitivity(supernet.Sensitivity{}) || !wantsFlow && all == (supernet.Sensitivity{Batch: all.Batch}) {
+	if e.Alone || !sn.HasPathSensitivity(supernet.Sensitivity{}) || !wantsFlow && !wantsZen && all == (supernet.Sensitivity{Batch: all.Batch}) {
 		return nil, nil
 	}
 	if sn, err = supernet.New(e.space, e.macro); err != nil {
@@ -47,11 +50,14 @@ func (e *Evaluator) share() (s *shared, err error) {
 			s = nil
 		}
 	}()
-	load := func(name string, of supernet.Sensitivity) (*runtime.Session, error) {
-		return e.load(name, func() (m *onnx.ModelProto, err error) {
-			var activated []supernet.Activated
-			if m, activated, err = sn.PathSensitivity(of, s.weights); of.Patterns {
-				s.activated = activated
+	load := func(name string, of supernet.Sensitivity, weights []float32) (*runtime.Session, error) {
+		return e.load(name, func() (*onnx.ModelProto, error) {
+			m, watched, err := sn.PathSensitivity(of, weights)
+			if of.Patterns {
+				s.activated = watched.Activated
+			}
+			if of.Response {
+				s.normalized = watched.Normalized
 			}
 			return m, err
 		})
@@ -59,12 +65,17 @@ func (e *Evaluator) share() (s *shared, err error) {
 	s.of = supernet.Sensitivity{Batch: all.Batch, Jacobian: all.Jacobian, Patterns: all.Patterns, Spread: all.Spread, Transfer: all.Transfer}
 	s.of.Patterns = s.of.Patterns && sn.HasPathSensitivity(s.of)
 	if s.of != (supernet.Sensitivity{Batch: all.Batch}) {
-		if s.pass, err = load("one pass", s.of); err != nil {
+		if s.pass, err = load("one pass", s.of, s.weights); err != nil {
 			return s, err
 		}
 	}
 	if wanting(e.settings.Proxies)(GradNorm, Snip, Plain, ZiCo) { // grasp has to be computed alone anyway
-		if s.gradient, err = load("gradients of weights", supernet.Sensitivity{Batch: all.Batch, Gradient: true}); err != nil {
+		if s.gradient, err = load("gradients of weights", supernet.Sensitivity{Batch: all.Batch, Gradient: true}, s.weights); err != nil {
+			return s, err
+		}
+	}
+	if response := (supernet.Sensitivity{Batch: all.Batch, Response: true}); wantsZen && sn.HasPathSensitivity(response) {
+		if s.zen, err = load("zen", response, zenWeights(sn.Index, e.seed)); err != nil {
 			return s, err
 		}
 	}
@@ -92,7 +103,7 @@ func (e *Evaluator) load(name string, build func() (*onnx.ModelProto, error)) (*
 
 func (s *shared) close() error {
 	var errs []error
-	for _, session := range []*runtime.Session{s.pass, s.gradient, s.flow} {
+	for _, session := range []*runtime.Session{s.pass, s.gradient, s.flow, s.zen} {
 		if session != nil {
 			errs = append(errs, session.Close())
 		}
@@ -123,6 +134,12 @@ func (s *shared) measure(ctx context.Context, a space.Architecture, out map[stri
 	}
 	if s.gradient != nil {
 		if err := s.ofGradients(ctx, chosen, wants, out); err != nil {
+			return err
+		}
+	}
+	if s.zen != nil {
+		var err error
+		if out[Zen], err = s.zenShared(ctx, a, chosen); err != nil {
 			return err
 		}
 	}

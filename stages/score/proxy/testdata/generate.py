@@ -7,7 +7,8 @@ The proxies are written after their definitions (SamsungLabs/zero-cost-nas, fore
 reference code of the space, one cell a stage, 4 channels, 6 images of 8x8; newer ones on two batches of 30, after the authors' code:
 naswot (BayesWatch/nas-without-training, score_networks.py, of which activations that no gradient passes are no part), swap
 (pym1024/SWAP, src/metrics/swap.py, of the same activations), zico (SLDGroup/ZiCo, ZeroShotProxy/compute_zico.py), expressivity,
-progressivity, trainability (cvlab-yonsei/AZ-NAS, NB201/ZeroShotProxy/compute_az_nas_score.py, with signs by noise). Weights and images are made by the function noise of
+progressivity, trainability (cvlab-yonsei/AZ-NAS, NB201/ZeroShotProxy/compute_az_nas_score.py, with signs by noise), zen
+(idstcv/ZenNAS, ZeroShotProxy/compute_zen_score.py, for given weights and images, of the normalizations that gradients pass). Weights and images are made by the function noise of
 stages/supernet/testdata, which the Go test has too. PyTorch computes in float64.
 """
 import json, os, sys
@@ -108,6 +109,20 @@ def activations(net, x):
     return [v.detach().flatten(1) for v, g in zip(seen, gs) if g is not None]
 
 
+def zen(text):
+    """The Zen-score of one draw of weights and images."""
+    net = Network(4, 10, operations(text))
+    fill(net, False)
+    pooled = lambda x: F.relu(net.head.bn(net.blocks(x)[-1]))
+    x = tensor(5, 30, 3, 8, 8)
+    with torch.no_grad():
+        score = (pooled(x) - pooled(x + 0.01 * tensor(6, 30, 3, 8, 8))).abs().sum((1, 2, 3)).mean().log()
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    variances = [m.running_var.clone() for m in norms]
+    used = torch.autograd.grad(net(x).sum(), [m.bias for m in norms], allow_unused=True)
+    return float(score + sum(v.mean().sqrt().log() for v, g in zip(variances, used) if g is not None))
+
+
 def newer(text):
     net = Network(4, 10, operations(text))
     fill(net, False)
@@ -147,7 +162,8 @@ def newer(text):
         g = g.permute(0, 2, 3, 1).reshape(-1, g.shape[1])
         largest = torch.linalg.svdvals(g.t() @ s / len(s)).max()
         scores.append(float(-largest - 1 / (largest + 1e-6) + 2))
-    out["trainability"] = np.mean(scores)
+    out["trainability"] = float(np.mean(scores))
+    out["zen"] = zen(text)
     return {k: float(v) for k, v in out.items()}
 
 
