@@ -159,12 +159,62 @@ func TestTheDARTSSpace(t *testing.T) {
 	}
 	m := stagetest.Macro()
 	m.Cells = 2
-	r, err := evaluator(t, s, m, Settings{Proxies: []string{Snip, Grasp, Fisher, Synflow}, Images: 4, Log: true}).Evaluate(t.Context(), []space.Architecture{a})
-	if err != nil || !r[0].OK() || len(r[0].Metrics) != 4 || r[0].Metrics[Snip] <= 0 || r[0].Metrics[Synflow] <= 0 || r[0].Metrics[Fisher] <= 0 {
+	names := []string{Snip, Grasp, Fisher, Synflow, NASWOT, SWAP, SWAPRegularized, ZiCo, Zen, Parameters, MultiplyAdds}
+	r, err := evaluator(t, s, m, Settings{Proxies: names, Images: 4, Log: true, SWAPMu: 10, SWAPSigma: 100}).Evaluate(t.Context(), []space.Architecture{a})
+	if err != nil || !r[0].OK() || len(r[0].Metrics) != len(names) || r[0].Metrics[NASWOT] <= 0 || r[0].Metrics[SWAP] != 16 || r[0].Metrics[Snip] <= 0 || r[0].Metrics[Synflow] <= 0 || r[0].Metrics[Fisher] <= 0 {
 		t.Errorf("%+v: %v", r, err)
 	}
 	if want := math.Log1p(r[0].Metrics[Snip]); r[0].Score != want {
 		t.Errorf("the score is %v instead of the logarithm %v", r[0].Score, want)
+	}
+}
+
+// Cells of the DARTS space have two inputs, so what AZ-NAS looks at is not defined.
+func TestBlocksThatDoNotFollowEachOther(t *testing.T) {
+	d := stagetest.Dataset(t, stagetest.DefaultImages())
+	_, err := New(t.Context(), stagetest.Runtime(t), space.DARTS(), stagetest.Macro(), d.Train, d.Mean, d.Std, 5, Settings{Proxies: []string{Progressivity}, Images: 4})
+	if err == nil || !strings.Contains(err.Error(), "cells of the space darts have two inputs") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Sizes are those of the architecture as it is written; the other values those of what has a bearing.
+func TestSizesCountWhatHasNoBearing(t *testing.T) {
+	st := Settings{Proxies: []string{SWAPRegularized, SWAP, Parameters, MultiplyAdds}, Images: 4, SWAPMu: 1, SWAPSigma: 0.5}
+	e := evaluator(t, space.NASBench201(), stagetest.Macro(), st)
+	r, err := e.Evaluate(t.Context(), []space.Architecture{{0, 3, 3, 3, 0, 0}, {0, 0, 0, 3, 0, 0}})
+	if err != nil || !r[0].OK() || !r[1].OK() || e.Known() != 1 {
+		t.Fatalf("%+v, %d computed: %v", r, e.Known(), err)
+	}
+	a, b := r[0].Metrics, r[1].Metrics
+	if a[SWAP] != b[SWAP] || a[Parameters] <= b[Parameters] || a[MultiplyAdds] != b[MultiplyAdds] {
+		t.Errorf("%v and %v", a, b)
+	}
+	for _, m := range []map[string]float64{a, b} {
+		d := m[Parameters]/1000 - 1
+		if want := m[SWAP] * math.Exp(-d*d/0.5); math.Abs(m[SWAPRegularized]-want) > 1e-12*want {
+			t.Errorf("regularized it is %v instead of %v", m[SWAPRegularized], want)
+		}
+	}
+}
+
+// What one architecture lacks a value of fails, with a reason; the others have theirs.
+func TestAnArchitectureWithoutAValueFailsAlone(t *testing.T) {
+	skip, full := space.Architecture{0, 0, 0, 1, 0, 0}, space.Architecture{3, 3, 3, 3, 3, 3}
+	for name, want := range map[string]string{Trainability: "passes on its input as it is", Expressivity: ""} {
+		e := evaluator(t, space.NASBench201(), stagetest.Macro(), Settings{Proxies: []string{name}, Images: 4})
+		r, err := e.Evaluate(t.Context(), []space.Architecture{skip, full})
+		if err != nil || !r[1].OK() || r[0].OK() != (want == "") || !strings.Contains(r[0].Failure, want) {
+			t.Errorf("%s: %+v: %v", name, r, err)
+		}
+	}
+	zero := space.Architecture{0, 0, 0, 0, 0, 0}
+	for _, name := range []string{JacobCov, NASWOT, Expressivity, Progressivity, Zen} {
+		e := evaluator(t, space.NASBench201(), stagetest.Macro(), Settings{Proxies: []string{name}, Images: 4})
+		r, err := e.Evaluate(t.Context(), []space.Architecture{zero, full})
+		if err != nil || r[0].OK() || !strings.Contains(r[0].Failure, "has no value") || !r[1].OK() {
+			t.Errorf("%s of nothing: %+v: %v", name, r, err)
+		}
 	}
 }
 
@@ -205,6 +255,8 @@ func TestSettingsAreChecked(t *testing.T) {
 		"no proxy is given":       {Images: 4},
 		"named twice":             {Proxies: []string{Snip, Snip}, Images: 4},
 		"needs at least 2":        {Proxies: []string{Snip}, Images: 1},
+		"swap_regularized needs":  {Proxies: []string{SWAPRegularized}, Images: 4, SWAPMu: 1},
+		"no proxy uses it":        {Proxies: []string{SWAP}, Images: 4, SWAPMu: 1},
 	} {
 		if err := st.Validate("proxy"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
