@@ -59,7 +59,7 @@ func compare(t *testing.T, names []string, arch string, got, want map[string]flo
 }
 
 func TestProxiesAgreeWithPyTorch(t *testing.T) {
-	names := []string{GradNorm, Snip, Grasp, Synflow, JacobCov, Fisher, Plain}
+	names := []string{GradNorm, Snip, Grasp, Synflow, JacobCov, Smoothness, Fisher, Plain}
 	e := torchEvaluator(t, names, batch{torchtest.Noise(2, 6*3*8*8), []int64{1, 5, 2, 9, 0, 1}})
 	for arch, want := range torchValues(t) {
 		net := supernet.Network{Space: "nasbench201", Architecture: arch, Macro: e.macro}

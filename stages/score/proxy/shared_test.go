@@ -113,5 +113,5 @@ func TestWhatHasNoBearingHasNone(t *testing.T) {
 
 // sharedNames returns the proxies that graphs shared by all architectures give.
 func sharedNames() []string {
-	return []string{JacobCov, Synflow, GradNorm, Snip, Plain, NASWOT, SWAP, ZiCo, Expressivity, Progressivity, Trainability, Zen}
+	return []string{JacobCov, Smoothness, Synflow, GradNorm, Snip, Plain, NASWOT, SWAP, ZiCo, Expressivity, Progressivity, Trainability, Zen}
 }
