@@ -139,10 +139,10 @@ func (s *Settings) one(ctx context.Context, p *problem, search Search, at uint64
 		}
 		return regrets, nil
 	}
-	if !search.staged() {
+	if !search.settings(1).DependsOnBudget() {
 		return find(last(s.Budgets), s.Budgets, at)
 	}
-	// When neighborhoods begin depends on the budget, so there is one search for each.
+	// What the search does depends on the budget that it has in the end, so there is one search for each.
 	var regrets []float64
 	for _, b := range s.Budgets {
 		one, err := find(b, []int{b}, at)

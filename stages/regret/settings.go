@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
@@ -19,7 +20,7 @@ const (
 // Settings are the settings of the stage kind "regret".
 type Settings struct {
 	Seeds       int      `yaml:"seeds" doc:"How often every search runs, each time with another seed."`
-	Budgets     []int    `yaml:"budgets" doc:"Numbers of evaluations after which the regret is taken, ascending; searches run to the last one."`
+	Budgets     []int    `yaml:"budgets" doc:"Numbers of evaluations after which the regret is taken, ascending. A search whose way depends on its budget runs anew for each, all others once to the last."`
 	Searches    []Search `yaml:"searches" doc:"What is compared."`
 	TruthColumn string   `yaml:"truth_column" doc:"Column of the truth table that is the truth; empty takes the one that serves as its score."`
 	Interval    string   `yaml:"interval" enum:"bootstrap,normal" doc:"Confidence interval of a mean regret: bootstrap (percentiles of resampled means) or normal."`
@@ -31,9 +32,9 @@ type Settings struct {
 // Search is one of the searches that are compared. What is left out has the default of the search itself.
 type Search struct {
 	Name        string  `yaml:"name" json:"name" doc:"Names the search in results: letters, digits and _."`
-	Algorithm   string  `yaml:"algorithm" json:"algorithm" enum:"random,evolution,local" doc:"random, evolution or local."`
+	Algorithm   string  `yaml:"algorithm" json:"algorithm" enum:"random,evolution,local,tpe,gp" doc:"random, evolution, local, tpe or gp."`
 	Radius      int     `yaml:"radius" json:"radius" doc:"Radius of the neighborhood; 0 is the plain search."`
-	Policy      string  `yaml:"policy" json:"policy,omitempty" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated; needed where there is a radius."`
+	Policy      string  `yaml:"policy" json:"policy,omitempty" enum:"all,sampled,staged,shared,model" doc:"Which neighbors are evaluated; needed where there is a radius."`
 	Samples     int     `yaml:"samples" json:"samples,omitempty" doc:"Neighbors drawn for a center; 0 takes all, or for shared none."`
 	Aggregate   string  `yaml:"aggregate" json:"aggregate,omitempty" enum:"mean,weighted_mean,median,trimmed_mean,min,quantile,soft_min,mean_std" doc:"What is made of the scores of a neighborhood; the mean if left out."`
 	Equivalents string  `yaml:"equivalents" json:"equivalents,omitempty" enum:"all,once,leave_out" doc:"How neighbors count that compute the same function: all, once or leave_out; all if left out."`
@@ -42,10 +43,14 @@ type Search struct {
 	Lambda      float64 `yaml:"lambda" json:"lambda,omitempty" doc:"For mean_std: how many standard deviations are taken from the mean."`
 	Decay       float64 `yaml:"decay" json:"decay,omitempty" doc:"For weighted_mean: the factor by which a weight falls with each step away."`
 	Share       float64 `yaml:"share" json:"share,omitempty" doc:"For staged: the share of the candidates that get a neighborhood."`
-	After       float64 `yaml:"after" json:"after,omitempty" doc:"For staged: the share of the budget before the first neighborhood."`
+	After       float64 `yaml:"after" json:"after,omitempty" doc:"For staged: the share of the budget before the first neighborhood. For gp with the policy model: before neighbors of the best are evaluated."`
 	Prior       float64 `yaml:"prior" json:"prior,omitempty" doc:"For shared: the weight, in scores, of the mean of all known scores."`
-	Population  int     `yaml:"population" json:"population,omitempty" doc:"For evolution: the architectures alive."`
-	Tournament  int     `yaml:"tournament" json:"tournament,omitempty" doc:"For evolution: how many are drawn, the best of which is mutated."`
+	Population  int     `yaml:"population" json:"population,omitempty" doc:"For evolution: the architectures alive; left out, by the budget."`
+	Tournament  int     `yaml:"tournament" json:"tournament,omitempty" doc:"For evolution: how many are drawn, the best of which is mutated; left out, by the population."`
+	Startup     int     `yaml:"startup" json:"startup,omitempty" doc:"For tpe and gp: uniform draws before the model leads; left out, by the budget."`
+	Explore     float64 `yaml:"explore" json:"explore,omitempty" doc:"For gp: how many standard deviations are added to the mean."`
+	Length      float64 `yaml:"length" json:"length,omitempty" doc:"For gp and the policy model: the length of the Gaussian process."`
+	Noise       float64 `yaml:"noise" json:"noise,omitempty" doc:"For gp and the policy model: its noise."`
 }
 
 // settings returns the search's settings at a budget.
@@ -74,20 +79,15 @@ func (s Search) settings(budget int) sampling.Settings {
 	number(&st.Share, s.Share)
 	number(&st.After, s.After)
 	number(&st.Prior, s.Prior)
-	if s.Population != 0 {
-		st.Population = s.Population
-	}
-	if s.Tournament != 0 {
-		st.Tournament = s.Tournament
-	}
+	number(&st.Explore, s.Explore)
+	number(&st.Model.Length, s.Length)
+	number(&st.Model.Noise, s.Noise)
+	st.Population, st.Tournament, st.Startup = s.Population, s.Tournament, s.Startup
 	return st
 }
 
 // plain tells whether the search has no neighborhood.
 func (s Search) plain() bool { return s.Radius == 0 }
-
-// staged tells whether what the search does depends on the budget that it has in the end.
-func (s Search) staged() bool { return s.Radius > 0 && s.Policy == sampling.Staged }
 
 // DefaultSettings returns random search with and without neighborhoods.
 func DefaultSettings() Settings {
@@ -129,7 +129,7 @@ func (s *Settings) Validate() error {
 	check(s.Interval != Bootstrap || s.Resamples >= 100, "resamples", "%d resamples; at least 100 are needed", s.Resamples)
 	check(s.Workers >= 0, "workers", "%d; give a number of at least 0", s.Workers)
 	check(len(s.Searches) > 0, "searches", "no search is given")
-	known := []string{sampling.Random, sampling.Evolution, sampling.Local}
+	known := []string{sampling.Random, sampling.Evolution, sampling.Local, sampling.TPE, sampling.GP}
 	for i, one := range s.Searches {
 		at := fmt.Sprintf("searches[%d]", i)
 		check(validName.MatchString(one.Name), at+".name", "%q; a name has letters, digits and _ and begins with a letter", one.Name)
@@ -141,7 +141,7 @@ func (s *Settings) Validate() error {
 			errs = append(errs, pipeline.UnknownValue(at+".algorithm", one.Algorithm, known))
 			continue
 		}
-		check(one.plain() || one.Policy != "", at+".policy", "a search with a neighborhood needs one of all, sampled, staged, shared")
+		check(one.plain() || one.Policy != "", at+".policy", "a search with a neighborhood needs one of %s", strings.Join(sampling.Policies(), ", "))
 		check(one.Radius <= 3, at+".radius", "%d; use at most 3, within which 1544 of the neighbors lie in NAS-Bench-201", one.Radius)
 		if one.plain() || one.Policy != "" {
 			errs = append(errs, one.settings(max(1, last(s.Budgets))).ValidateUnder(at))

@@ -24,7 +24,7 @@ import (
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "regret",
-		Version: 1,
+		Version: 2,
 		Doc:     "Compares searches on a table with and without neighborhoods, over many seeds and at equal numbers of evaluations.",
 		Inputs: []pipeline.Port{
 			{Name: "table", Type: "table", Doc: "The table whose score column the searches see."},

@@ -56,8 +56,8 @@ func DefaultSettings() Settings {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "sample",
-		Version: 4,
-		Doc:     "Searches by random search, evolution, local search or successive halving, on scores or on those of neighborhoods, with any evaluator.",
+		Version: 5,
+		Doc:     "Searches by random search, evolution, local search, successive halving, Parzen estimators or a Gaussian process, on scores or on those of neighborhoods, with any evaluator.",
 		Inputs: []pipeline.Port{
 			{Name: "table", Type: "table", Optional: true, Doc: "For the evaluator table: the table whose score column the search sees."},
 			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For all other evaluators, and for costs: the images."},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
@@ -18,22 +19,25 @@ import (
 // BudgetSettings say how a search by sampling spends a number of evaluations with the shared weights. What is left out or 0
 // has the default of package sampling.
 type BudgetSettings struct {
-	Evaluations int     `yaml:"evaluations" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
-	Policy      string  `yaml:"policy" enum:"all,sampled,staged,shared" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates) or shared (none but neighborhood.samples; every score known within the radius counts). Left out, all, or sampled where neighborhood.samples is set."`
-	MergeEqual  bool    `yaml:"merge_equal" doc:"Whether an architecture that computes the same function as one that was evaluated takes over its result, which costs nothing then. Shared weights score such architectures differently, since other weights of theirs are trained."`
-	Share       float64 `yaml:"share" doc:"For staged: the share of the candidates, best own score first, that get a neighborhood."`
-	After       float64 `yaml:"after" doc:"For staged: the share of the evaluations before the first neighborhood."`
-	Prior       float64 `yaml:"prior" doc:"For shared: the weight, in scores, of the mean of all known scores in every aggregate."`
-	Population  int     `yaml:"population" doc:"For evolution: the architectures alive."`
-	Tournament  int     `yaml:"tournament" doc:"For evolution: how many are drawn, the best of which is mutated."`
-	Bracket     int     `yaml:"bracket" doc:"For halving: the candidates that a bracket begins with."`
-	Keep        float64 `yaml:"keep" doc:"For halving: the share that climbs on."`
-	Images      []int   `yaml:"images" doc:"For halving: numbers of validation images to score on before all of score_images, ascending. An evaluation on fewer counts as less."`
+	Evaluations int                           `yaml:"evaluations" doc:"Evaluations, those of neighbors included; what is known already costs nothing."`
+	Policy      string                        `yaml:"policy" enum:"all,sampled,staged,shared,model" doc:"Which neighbors are evaluated: all, sampled (neighborhood.samples of them), staged (only for the top share of the candidates), shared (none but neighborhood.samples; every score known within the radius counts) or model (none; a Gaussian process fills in what is not known of a neighborhood). Left out, all, or sampled where neighborhood.samples is set."`
+	MergeEqual  bool                          `yaml:"merge_equal" doc:"Whether an architecture that computes the same function as one that was evaluated takes over its result, which costs nothing then. Shared weights score such architectures differently, since other weights of theirs are trained."`
+	Share       float64                       `yaml:"share" doc:"For staged: the share of the candidates, best own score first, that get a neighborhood."`
+	After       float64                       `yaml:"after" doc:"For staged: the share of the evaluations before the first neighborhood. For gp with the policy model: before neighbors of the best are evaluated to be sure of it."`
+	Prior       float64                       `yaml:"prior" doc:"For shared: the weight, in scores, of the mean of all known scores in every aggregate."`
+	Population  int                           `yaml:"population" doc:"For evolution: the architectures alive; left out, by the budget."`
+	Tournament  int                           `yaml:"tournament" doc:"For evolution: how many are drawn, the best of which is mutated; left out, by the population."`
+	Startup     int                           `yaml:"startup" doc:"For tpe and gp: uniform draws before the model leads; left out, 10 for tpe, and for gp a fifth of the evaluations, at least 10."`
+	Explore     float64                       `yaml:"explore" doc:"For gp: how many standard deviations are added to the mean of what is not known."`
+	Model       *neighborhood.ProcessSettings `yaml:"model,omitempty" doc:"The Gaussian process of gp and of the policy model."`
+	Bracket     int                           `yaml:"bracket" doc:"For halving: the candidates that a bracket begins with."`
+	Keep        float64                       `yaml:"keep" doc:"For halving: the share that climbs on."`
+	Images      []int                         `yaml:"images" doc:"For halving: numbers of validation images to score on before all of score_images, ascending. An evaluation on fewer counts as less."`
 }
 
 // budgeted tells whether the search spends a budget of evaluations once the weights are trained.
 func (s *Settings) budgeted() bool {
-	return s.Budget != nil || slices.Contains([]string{sampling.Evolution, sampling.Local, sampling.Halving}, s.Algorithm)
+	return s.Budget != nil || slices.Contains([]string{sampling.Evolution, sampling.Local, sampling.Halving, sampling.TPE, sampling.GP}, s.Algorithm)
 }
 
 // sampling returns the settings of the search by sampling.
@@ -53,7 +57,7 @@ func (s *Settings) sampling() sampling.Settings {
 	for _, f := range []struct {
 		to   *float64
 		from float64
-	}{{&st.Share, b.Share}, {&st.After, b.After}, {&st.Prior, b.Prior}, {&st.Keep, b.Keep}} {
+	}{{&st.Share, b.Share}, {&st.After, b.After}, {&st.Prior, b.Prior}, {&st.Explore, b.Explore}, {&st.Keep, b.Keep}} {
 		if f.from != 0 {
 			*f.to = f.from
 		}
@@ -61,10 +65,13 @@ func (s *Settings) sampling() sampling.Settings {
 	for _, f := range []struct {
 		to   *int
 		from int
-	}{{&st.Budget, b.Evaluations}, {&st.Population, b.Population}, {&st.Tournament, b.Tournament}, {&st.Candidates, b.Bracket}} {
+	}{{&st.Budget, b.Evaluations}, {&st.Population, b.Population}, {&st.Tournament, b.Tournament}, {&st.Startup, b.Startup}, {&st.Candidates, b.Bracket}} {
 		if f.from != 0 {
 			*f.to = f.from
 		}
+	}
+	if b.Model != nil {
+		st.Model = *b.Model
 	}
 	return st
 }
@@ -75,7 +82,7 @@ func (s *Settings) validateBudget(check func(ok bool, path, format string, args 
 	case !slices.Contains(append(sampling.Algorithms(), GradientAlgorithms()...), s.Algorithm):
 		return nil // reported already
 	case s.gradient():
-		check(false, "budget", "%s follows gradients and spends no budget of evaluations; remove it, or use random, evolution, local or halving", s.Algorithm)
+		check(false, "budget", "%s follows gradients and spends no budget of evaluations; remove it, or use random, evolution, local, halving, tpe or gp", s.Algorithm)
 		return nil
 	}
 	check(s.Weights.At == AtPath || s.given(), "weights.at", "a search by sampling has no center to train the weights at; use %q", AtPath)

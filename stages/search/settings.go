@@ -26,14 +26,14 @@ const (
 
 // Settings are the settings of the stage kind "search".
 type Settings struct {
-	Algorithm    string                `yaml:"algorithm" enum:"darts,pc_darts,gdas,drnas,a2m,random,evolution,local,halving" doc:"By gradients: darts, pc_darts (on a supernet with partial_channels), gdas, drnas or a2m; or by sampling with the trained weights: random, evolution (regularized), local (hill climbing with restarts) or halving (on ever more images)."`
+	Algorithm    string                `yaml:"algorithm" enum:"darts,pc_darts,gdas,drnas,a2m,random,evolution,local,halving,tpe,gp" doc:"By gradients: darts, pc_darts (on a supernet with partial_channels), gdas, drnas or a2m; or by sampling with the trained weights: random, evolution (regularized), local (hill climbing with restarts), halving (on ever more images), tpe (tree-structured Parzen estimator) or gp (Bayesian optimization with a Gaussian process)."`
 	Epochs       int                   `yaml:"epochs" doc:"Epochs of the search."`
 	Weights      WeightSettings        `yaml:"weights" doc:"How the shared weights are trained."`
 	Alpha        AlphaSettings         `yaml:"alpha" doc:"How searches by gradients move the architecture parameters; the others do not use them."`
 	Neighborhood neighborhood.Settings `yaml:"neighborhood" doc:"The neighborhood that scores and gradients are aggregated over; radius 0 is the plain search."`
 	Candidates   int                   `yaml:"candidates" doc:"Architectures that random draws and scores."`
 	Finalists    int                   `yaml:"finalists" doc:"Architectures handed on, best first."`
-	Budget       *BudgetSettings       `yaml:"budget,omitempty" doc:"How evolution, local and halving spend evaluations; with random it takes the place of candidates."`
+	Budget       *BudgetSettings       `yaml:"budget,omitempty" doc:"How evolution, local, halving, tpe and gp spend evaluations; with random it takes the place of candidates."`
 	ScoreImages  int                   `yaml:"score_images" doc:"Validation images that architectures are scored on, in whole batches; 0 takes all."`
 	Augment      dataset.Augment       `yaml:"augment" doc:"Augmentation of the images that weights and alpha are trained on."`
 }
@@ -79,7 +79,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
-	oneOf("algorithm", s.Algorithm, append(GradientAlgorithms(), Random, sampling.Evolution, sampling.Local, sampling.Halving)...)
+	oneOf("algorithm", s.Algorithm, append(GradientAlgorithms(), Random, sampling.Evolution, sampling.Local, sampling.Halving, sampling.TPE, sampling.GP)...)
 	oneOf("weights.at", s.Weights.At, AtCenter, AtNeighbor, AtPath, Given)
 	oneOf("alpha.relaxation", s.Alpha.Relaxation, Auto, Softmax, Gumbel, Dirichlet)
 	check(s.Epochs >= 1, "epochs", "%d epochs; at least 1 is needed", s.Epochs)

@@ -28,7 +28,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "search",
-		Version: 3,
+		Version: 4,
 		Doc:     "Trains the shared weights of a supernet and searches it for architectures.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "Weights are trained on its training split, architectures compared on its validation split."},

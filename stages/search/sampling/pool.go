@@ -31,6 +31,7 @@ type pool struct {
 	ready      map[string]score.Result // evaluated and not asked for yet, by what identity gives
 	candidates []*entry                // in the order in which they were assessed
 	leaders    []*entry                // the best candidate, or for a Pareto objective those that none dominates; not where values change
+	process    *posterior              // for gp and the policy model
 	byOwn      []*entry                // for staged: usable candidates by their own value, best first
 	sums       []float64               // for shared: of the numbers of everything usable
 }
@@ -58,6 +59,9 @@ type entry struct {
 	// Where ranks are combined: the rank of what is shared, and the generations that it and the value are of.
 	rank              float64
 	rankedIn, valueIn int
+	// For the policy model: the neighborhood, and how much was known when the value was made.
+	around   []around
+	filledAt int
 }
 
 // ok reports whether the entry can be chosen.
@@ -70,7 +74,7 @@ func newPool(x *search, f Fidelity, level int, a neighborhood.Aggregator) *pool 
 // members returns the architectures whose scores an assessment of the center needs, the center first.
 func (p *pool) members(center space.Architecture) []space.Architecture {
 	x := p.search
-	if x.Neighborhood.Radius == 0 || x.policy == Staged || x.policy == Shared && x.Neighborhood.Samples == 0 {
+	if x.Neighborhood.Radius == 0 || x.policy == Staged || x.policy == Modeled || x.policy == Shared && x.Neighborhood.Samples == 0 {
 		return []space.Architecture{center}
 	}
 	return append([]space.Architecture{center}, p.neighbors(center)...)
@@ -267,7 +271,7 @@ func (p *pool) assess(ctx context.Context, center space.Architecture) (*entry, e
 			return 1
 		})
 		p.byOwn = slices.Insert(p.byOwn, at, e)
-	case x.policy != Shared && x.Neighborhood.Radius > 0:
+	case x.policy != Shared && x.policy != Modeled && x.Neighborhood.Radius > 0:
 		p.aggregate(e, members[1:])
 	}
 	p.lead(e)

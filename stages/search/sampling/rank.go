@@ -78,7 +78,9 @@ func (p *pool) insert(leaders []*entry, e *entry) []*entry {
 }
 
 // changing tells that values change when something else comes to be known.
-func (p *pool) changing() bool { return p.search.policy == Shared || p.ranking != nil }
+func (p *pool) changing() bool {
+	return p.search.policy == Shared || p.search.policy == Modeled || p.ranking != nil
+}
 
 // lead considers a candidate for the leaders. Where values change there are none.
 func (p *pool) lead(e *entry) {

@@ -99,6 +99,7 @@ type search struct {
 	objective *objective.Objective
 	options   Options
 	classes   *space.Classes
+	choices   *choices
 	pools     []*pool // one a fidelity, ascending
 	policy    string
 	spent     float64
@@ -132,14 +133,14 @@ func Search(ctx context.Context, s *space.Space, st Settings, fidelities []Fidel
 			return nil, err
 		}
 	}
-	if o.Objective.Width() > 1 && (st.Algorithm == Local || st.Policy == Staged && st.Neighborhood.Radius > 0) {
-		return nil, fmt.Errorf("searching for a Pareto front: %s needs one number to compare by; use random or evolution with the policy %s, %s or %s, or add the goals up", st.Algorithm, All, Sampled, Shared)
+	if o.Objective.Width() > 1 && (st.Algorithm == Local || st.Algorithm == GP || (st.Policy == Staged || st.Policy == Modeled) && st.Neighborhood.Radius > 0) {
+		return nil, fmt.Errorf("searching for a Pareto front: %s with the policy %s needs one number to compare by; use random, evolution or tpe with the policy %s, %s or %s, or add the goals up", st.Algorithm, st.Policy, All, Sampled, Shared)
 	}
 	aggregator, err := neighborhood.New(st.Neighborhood.AggregatorSettings)
 	if err != nil {
 		return nil, err
 	}
-	x := &search{Settings: st, space: s, objective: o.Objective, options: o, classes: o.Classes, policy: st.Policy}
+	x := &search{Settings: st.byBudget(), choices: newChoices(s), space: s, objective: o.Objective, options: o, classes: o.Classes, policy: st.Policy}
 	if x.classes == nil {
 		x.classes = space.NewClasses(s)
 	}
@@ -169,6 +170,10 @@ func (x *search) run(ctx context.Context) (err error) {
 		err = x.local(ctx)
 	case Halving:
 		err = x.halving(ctx)
+	case TPE:
+		err = x.tpe(ctx)
+	case GP:
+		err = x.gp(ctx)
 	case Exhaustive:
 		err = x.exhaustive(ctx)
 	default:
@@ -234,6 +239,9 @@ func (x *search) assessed() error {
 				x.out.Trajectory = append(t, Step{Spent: x.spent, Incumbent: best.export()})
 			}
 		}
+	}
+	if x.options.Progress == nil {
+		return nil
 	}
 	return x.report(x.incumbent())
 }

@@ -304,7 +304,7 @@ func TestIncumbentIsTheArgmaxOfTheObjective(t *testing.T) {
 		if s.settings.Algorithm == sampling.Halving {
 			s.settings.Algorithm = sampling.Random
 		}
-		if s.settings.Policy == sampling.Sampled {
+		if s.settings.Policy == sampling.Sampled || s.settings.Policy == sampling.Modeled { // that of model has a test of its own
 			s.settings.Policy, s.settings.Neighborhood.Samples = sampling.All, 0
 		}
 		if s.settings.Policy == sampling.Staged {

@@ -84,6 +84,10 @@ func (p *pool) around(e *entry) []*entry {
 // refresh brings the value of an entry up to date. Without a score nearby there is nothing to aggregate, and the value
 // remains its own.
 func (p *pool) refresh(e *entry) {
+	if p.search.policy == Modeled {
+		p.fill(e)
+		return
+	}
 	if p.ranking != nil {
 		p.rerank(e)
 		return
