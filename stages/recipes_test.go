@@ -171,6 +171,40 @@ func TestCIFAR100Document(t *testing.T) {
 	}
 }
 
+// The document for one's own images trains the largest cell and a plain network beside its winner when it is asked to, and the report
+// says what that shows.
+func TestImagesDocumentWithBaselines(t *testing.T) {
+	root := t.TempDir()
+	for _, class := range []string{"cat", "dog", "hen"} {
+		writePictures(t, 20, root, class)
+	}
+	settings := []string{"data.path=" + root, "supernet.channels=2", "supernet.image_size=8", "supernet.score_batch=8", "supernet.training.batch=8", "data.size=16",
+		"search.epochs=1", "search.weights.warm_up=0", "search.candidates=2", "search.finalists=1", "search.neighborhood.samples=1", "search.score_images=8", "search.augment.crop=1",
+		"neighborhood.score_images=8", "variables.epochs=1", "evaluate.latency_runs=1", "train.channels=2", "train.training.batch=8"}
+	plain := runShipped(t, "images", settings...)
+	if plain.outputs["train_largest.network"] != "" || plain.outputs["resnet9.architecture"] != "" {
+		t.Error("baselines are trained without being asked for")
+	}
+	res := runShipped(t, "images", append(settings, "variables.baselines=true", "train_largest.channels=2", "train_largest.training.batch=8", "train_resnet9.channels=2", "train_resnet9.training.batch=8",
+		"evaluate_largest.latency_runs=1", "evaluate_resnet9.latency_runs=1")...)
+	res.checkModel(t)
+	for stage, want := range map[string]string{"train_resnet9": "resnet9", "train_largest": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"} {
+		net, err := supernet.ReadNetwork(res.outputs[stage+".network"])
+		if err != nil || net.Architecture != want {
+			t.Errorf("%s trained %+v: %v", stage, net, err)
+		}
+	}
+	page, err := os.ReadFile(res.outputs["report.report"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Did the search pay?", "<b>largest</b>", "<b>resnet9</b>", "as far as 12 test images can show"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 func TestCIFAR10RetrainDocument(t *testing.T) {
 	files := []string{"test_batch.bin"}
 	for i := range 5 {
