@@ -41,6 +41,9 @@ func TestInitWritesADocumentThatPlans(t *testing.T) {
 	if _, _, err := call(t, "validate", "my-best-flowers.yaml"); err != nil {
 		t.Error(err)
 	}
+	if _, _, err := call(t, "validate", "my-best-flowers.yaml", "--set", "variables.baselines=true"); err != nil {
+		t.Error(err)
+	}
 	plan, _, err := call(t, "plan", "my-best-flowers.yaml", "--store", t.TempDir())
 	if err != nil || !strings.Contains(plan, "evaluate") {
 		t.Errorf("%v, %s", err, plan)
