@@ -19,8 +19,12 @@ func (s *Settings) analyze(p *problem, all []outcomes, root uint64) *Result {
 		out := SearchResult{Search: search}
 		for b, budget := range s.Budgets {
 			found := usable(all[i][b])
+			truth, worst := math.NaN(), math.NaN()
+			if len(found) > 0 {
+				truth, worst = p.best-stat.Mean(found), p.best-slices.Max(found)
+			}
 			out.Regret = append(out.Regret, Regret{
-				Budget: budget, Found: len(found), Mean: result.Number(stat.Mean(found)), Interval: s.interval(found, root, search.Name, budget),
+				Budget: budget, Found: len(found), Truth: result.Number(truth), Worst: result.Number(worst), Mean: result.Number(stat.Mean(found)), Interval: s.interval(found, root, search.Name, budget),
 				Median: result.Number(stat.Median(found)), StdDev: result.Number(stat.StdDev(found)),
 			})
 		}

@@ -114,6 +114,11 @@ func TestSearchesAreCompared(t *testing.T) {
 		if got := one.Metrics["regret_"+s.Search.Name]; got != *s.Regret[1].Mean {
 			t.Errorf("the metric of %s is %v, in the file it is %v", s.Search.Name, got, *s.Regret[1].Mean)
 		}
+		for _, g := range s.Regret {
+			if got := one.Metrics[fmt.Sprintf("truth_%s_%d", s.Search.Name, g.Budget)]; got != *g.Truth || math.Abs(*g.Truth+*g.Mean-70) > 1e-9 || *g.Worst > *g.Truth {
+				t.Errorf("the truth of %s after %d evaluations is %v, the regret %v, the worst %v, the metric %v", s.Search.Name, g.Budget, *g.Truth, *g.Mean, *g.Worst, got)
+			}
+		}
 		if got := one.Metrics["regret_"+s.Search.Name+"_at_40"]; got != *s.Regret[0].Mean {
 			t.Errorf("the metric of %s at 40 is %v, in the file it is %v", s.Search.Name, got, *s.Regret[0].Mean)
 		}
@@ -147,6 +152,15 @@ func TestSearchesAreCompared(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(one.Bytes(t)["csv"])).ReadAll()
 	if err != nil || len(rows) != 1+5*2 {
 		t.Errorf("%d rows: %v", len(rows), err)
+	}
+	page := one.Bytes(t)["page"]
+	for _, want := range []string{fmt.Sprintf(">%.2f<", *r.Searches[1].Regret[1].Truth), "the best there is has 70.00", "staged ·", "local, mean over radius 1, shared", "<svg", "mean r1"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "random ·") {
+		t.Error("random search is said to begin anew for every budget")
 	}
 	if svg := one.Bytes(t)["chart"]; !strings.Contains(svg, "on the test split of cifar100 after 12 epochs") || strings.Count(svg, ">evaluations<") != 2 {
 		t.Error("the chart has not two parts, or does not say what the truth is")
@@ -312,6 +326,25 @@ func TestPublicTables(t *testing.T) {
 			if got := res.Metrics[name]; math.Abs(got-want) > 5e-5 {
 				t.Errorf("truth %q: %s is %.4f, want %.4f", c.truth, name, got, want)
 			}
+		}
+	}
+}
+
+// A search whose way depends on its budget runs anew for each: what it has at one is what it finds with that alone.
+func TestSearchesByTheirBudgets(t *testing.T) {
+	in := inputs(t, write(t), "")
+	const list = `searches: [{name: gp, algorithm: gp}, {name: na_gp, algorithm: gp, radius: 1, policy: model}, {name: tpe, algorithm: tpe}, {name: na_tpe, algorithm: tpe, radius: 1, policy: model}, {name: evolution, algorithm: evolution}]}`
+	both := stagetest.Run{Kind: regret.Kind(), Inputs: in, Seed: 3, Settings: `{seeds: 4, budgets: [15, 45], ` + list}.Must(t)
+	alone := stagetest.Run{Kind: regret.Kind(), Inputs: in, Seed: 3, Settings: `{seeds: 4, budgets: [15], ` + list}.Must(t)
+	for _, name := range []string{"gp", "na_gp", "tpe", "na_tpe", "evolution"} {
+		metric := "truth_" + name + "_15"
+		if both.Metrics[metric] != alone.Metrics[metric] {
+			t.Errorf("%s is %v, and %v where there is no other budget", metric, both.Metrics[metric], alone.Metrics[metric])
+		}
+	}
+	for _, want := range []string{"Mean truth of what was found", "      15      45\n", fmt.Sprintf("na_gp    %8.2f%8.2f\n", both.Metrics["truth_na_gp_15"], both.Metrics["truth_na_gp_45"])} {
+		if !strings.Contains(both.Summary, want) {
+			t.Errorf("the summary does not say %q:\n%s", want, both.Summary)
 		}
 	}
 }

@@ -42,11 +42,14 @@ type SearchResult struct {
 	Regret []Regret `json:"regret"` // by budget
 }
 
-// Regret is by how much what a search has found falls short of the best, over the seeds.
+// Regret is by how much what a search has found falls short of the best, over the seeds. Where the way of a search depends on its budget,
+// that is of searches with this budget, else of one search after so many evaluations.
 type Regret struct {
 	Budget int      `json:"budget"`
 	Found  int      `json:"found"` // seeds with which it had found anything; the numbers are of these
-	Mean   *float64 `json:"mean"`
+	Truth  *float64 `json:"truth"` // mean truth of what it has found
+	Worst  *float64 `json:"worst"` // truth with the worst seed
+	Mean   *float64 `json:"mean"`  // of the regret, as all that follow
 	Interval
 	Median *float64 `json:"median"`
 	StdDev *float64 `json:"std"`
@@ -90,8 +93,8 @@ func (r *Result) WriteJSON(path string) error {
 
 // WriteCSV writes regret.csv: a row for each search and budget, with the comparison with the plain search where there is one.
 func (r *Result) WriteCSV(path string) error {
-	text := func(p *float64) string { return result.Text(result.Value(p)) }
-	rows := [][]string{{"search", "algorithm", "radius", "policy", "aggregate", "budget", "found", "mean", "low", "high", "median", "std",
+	number := func(p *float64) string { return result.Text(result.Value(p)) }
+	rows := [][]string{{"search", "algorithm", "radius", "policy", "aggregate", "budget", "found", "truth", "worst", "mean", "low", "high", "median", "std",
 		"plain", "wins", "losses", "gain", "gain_low", "gain_high", "p", "p_holm", "rank_biserial", "cliffs_delta"}}
 	for _, s := range r.Searches {
 		aggregate := ""
@@ -100,10 +103,10 @@ func (r *Result) WriteCSV(path string) error {
 		}
 		for _, g := range s.Regret {
 			row := []string{s.Search.Name, s.Search.Algorithm, strconv.Itoa(s.Search.Radius), s.Search.Policy, aggregate,
-				strconv.Itoa(g.Budget), strconv.Itoa(g.Found), text(g.Mean), text(g.Low), text(g.High), text(g.Median), text(g.StdDev)}
+				strconv.Itoa(g.Budget), strconv.Itoa(g.Found), number(g.Truth), number(g.Worst), number(g.Mean), number(g.Low), number(g.High), number(g.Median), number(g.StdDev)}
 			if p := r.pair(s.Search.Name, g.Budget); p != nil {
-				row = append(row, p.Plain, strconv.Itoa(p.Wins), strconv.Itoa(p.Losses), text(p.Gain), text(p.GainInterval.Low), text(p.GainInterval.High),
-					text(&p.P), text(&p.PHolm), text(&p.RankBiserial), text(p.CliffsDelta))
+				row = append(row, p.Plain, strconv.Itoa(p.Wins), strconv.Itoa(p.Losses), number(p.Gain), number(p.GainInterval.Low), number(p.GainInterval.High),
+					number(&p.P), number(&p.PHolm), number(&p.RankBiserial), number(p.CliffsDelta))
 			}
 			rows = append(rows, append(row, make([]string, len(rows[0])-len(row))...))
 		}

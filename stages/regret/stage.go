@@ -16,7 +16,7 @@ import (
 
 // Kind returns the stage kind "regret".
 //
-// Its metrics, NAME being that of a search: at the last budget regret_NAME with the ends of its confidence interval,
+// Its metrics, NAME being that of a search: at each budget truth_NAME_BUDGET, the mean truth of what it has found; at the last budget regret_NAME with the ends of its confidence interval,
 // regret_NAME_low and regret_NAME_high, and at each other one regret_NAME_at_BUDGET; for a search with a neighborhood
 // also gain_NAME (by how much the plain one's mean regret is larger), p_NAME (of the signed-rank test), rank_biserial_NAME and
 // cliffs_delta_NAME, all at the last budget; for scores on the whole table spearman_own, kendall_own, and
@@ -31,9 +31,10 @@ func Kind() pipeline.Kind {
 			{Name: "truth", Type: "table", Doc: "The table that says how good what they find is; it may be the same one."},
 		},
 		Outputs: []pipeline.Output{
-			{Name: "regret", Type: "regret", File: "regret.json", Doc: "Mean regrets with confidence intervals, paired tests, effect sizes and correlations."},
+			{Name: "regret", Type: "regret", File: "regret.json", Doc: "Mean truths and regrets with confidence intervals, paired tests, effect sizes and correlations."},
 			{Name: "csv", Type: "regret-csv", File: "regret.csv", Doc: "The same, a row for each search and budget."},
 			{Name: "chart", Type: "chart", File: "regret.svg", Doc: "Mean regret over the number of evaluations, a chart for each algorithm."},
+			{Name: "page", Type: "page", File: "regret.html", Doc: "Truths and regrets by method and budget, tests and correlations, on one self-contained page."},
 		},
 		New: func() pipeline.Stage {
 			s := DefaultSettings()
@@ -99,6 +100,9 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := atomicfile.WriteBytes(job.Output("chart"), []byte(r.chart())); err != nil {
 		return err
 	}
+	if err := atomicfile.Write(job.Output("page"), r.render); err != nil {
+		return err
+	}
 	r.report(job)
 	return nil
 }
@@ -128,6 +132,7 @@ func (r *Result) report(job *pipeline.Job) {
 	for _, s := range r.Searches {
 		name := s.Search.Name
 		for _, g := range s.Regret {
+			metric(fmt.Sprintf("truth_%s_%d", name, g.Budget), g.Truth)
 			if g.Budget != final {
 				metric(fmt.Sprintf("regret_%s_at_%d", name, g.Budget), g.Mean)
 				continue
@@ -145,6 +150,30 @@ func (r *Result) report(job *pipeline.Job) {
 			lines[len(lines)-1] += fmt.Sprintf(", gain %+.2f over %s, p %.2g", result.Value(p.Gain), p.Plain, p.P)
 		}
 	}
-	job.Summary(fmt.Sprintf("Searches see %s and are judged by %s.\nMean regret after %d evaluations, %d seeds, with %.0f%% %s intervals:\n%s",
-		r.Score.Text, r.Truth.Text, final, r.Seeds, 100*r.Level, r.Interval, strings.Join(lines, "\n")))
+	job.Summary(fmt.Sprintf("Searches see %s and are judged by %s.\n%s\nMean regret after %d evaluations, %d seeds, with %.0f%% %s intervals:\n%s",
+		r.Score.Text, r.Truth.Text, r.truths(), final, r.Seeds, 100*r.Level, r.Interval, strings.Join(lines, "\n")))
+}
+
+// truths returns a table of the mean truth by search and budget.
+func (r *Result) truths() string {
+	width := 0
+	for _, s := range r.Searches {
+		width = max(width, len(s.Search.Name))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Mean truth of what was found after so many evaluations, %.2f being the best there is:\n%*s", r.BestTruth, width, "")
+	for _, budget := range r.Budgets {
+		fmt.Fprintf(&b, "%8d", budget)
+	}
+	for _, s := range r.Searches {
+		fmt.Fprintf(&b, "\n%-*s", width, s.Search.Name)
+		for _, g := range s.Regret {
+			if g.Truth == nil {
+				fmt.Fprintf(&b, "%8s", "–")
+			} else {
+				fmt.Fprintf(&b, "%8.2f", *g.Truth)
+			}
+		}
+	}
+	return b.String()
 }

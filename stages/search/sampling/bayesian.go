@@ -17,6 +17,7 @@ const (
 	wholeSpace    = 1 << 15 // architectures of a space that is looked at as a whole
 	wholeColumns  = 1 << 24 // numbers that may be kept for that, 8 bytes each
 	shortlist     = 1024    // of them that are looked at between two looks at all
+	keptPlaces    = 1 << 12 // of them that remain in the end: at every look at all the worst quarter of more than that is given up
 	mutatedFrom   = 3       // best candidates whose neighbors are looked at in a larger space, after every evaluation
 	mutatedRandom = 64      // uniform draws that are looked at beside them
 )
@@ -198,10 +199,24 @@ func (g *guide) best(m *posterior, allowed func(*place) bool) *place {
 	scan(g.places)
 	n := len(g.pool.known)
 	g.look = n + 1 + n/16
-	g.candidates = slices.Clone(g.places)
-	slices.SortStableFunc(g.candidates, func(a, b *place) int { return cmp.Compare(b.bound, a.bound) })
-	g.candidates = g.candidates[:min(len(g.candidates), shortlist)]
+	sorted := slices.Clone(g.places)
+	slices.SortStableFunc(sorted, func(a, b *place) int { return cmp.Compare(b.bound, a.bound) })
+	g.candidates = slices.Clone(sorted[:min(len(sorted), shortlist)])
+	if kept := max(keptPlaces, 3*len(sorted)/4); kept < len(sorted) {
+		g.giveUp(sorted[kept:])
+	}
 	return best
+}
+
+// giveUp takes places out that are not known, in whose stead better ones are looked at.
+func (g *guide) giveUp(places []*place) {
+	hopeless := map[*place]bool{}
+	for _, p := range places {
+		if g.pool.known[p.key] == nil {
+			hopeless[p] = true
+		}
+	}
+	g.places = slices.DeleteFunc(g.places, func(p *place) bool { return hopeless[p] })
 }
 
 // surest returns the unknown neighbor of a known center whose score would make the center's quality surest; nil when every
