@@ -57,7 +57,7 @@ func (l *layers) resnet9(x *graph.Value, m Macro) *graph.Value {
 		return f()
 	}
 	convolution := func(name string, x *graph.Value, out int) *graph.Value {
-		return in(name, func() *graph.Value { return graph.Relu(l.norm(l.conv(x, out, 3, 1), true, nil)) })
+		return in(name, func() *graph.Value { return l.relu(l.norm(l.conv(x, out, 3, 1), true, nil)) })
 	}
 	layer := func(name string, out int, residual bool) {
 		x = in(name, func() *graph.Value {
@@ -74,7 +74,7 @@ func (l *layers) resnet9(x *graph.Value, m Macro) *graph.Value {
 	layer("layer2", 4*c, false)
 	layer("layer3", 8*c, true)
 	return in("head", func() *graph.Value {
-		top := graph.MaxPool(x, graph.PoolConfig{Kernel: [2]int{x.Dim(2), x.Dim(3)}})
+		top := graph.MaxPool(l.responds(x), graph.PoolConfig{Kernel: [2]int{x.Dim(2), x.Dim(3)}})
 		w := l.param(g, "linear.weight", params.Linear, m.Classes, 8*c)
 		b := l.param(g, "linear.bias", params.Bias(8*c), m.Classes)
 		return graph.Gemm(graph.Flatten(top, 1), w, b, graph.GemmConfig{TransB: true})

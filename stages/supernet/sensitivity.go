@@ -63,7 +63,7 @@ func (n Network) write(x *graph.Value, l *layers) (*graph.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.macro(x, n.Macro, l.discreteCell(s, a, true)), nil
+	return l.network(x, n.Macro, s, a), nil
 }
 
 // Sensitivity returns derivatives of the network at the weights that it is given, normalization using the statistics of the

@@ -14,10 +14,11 @@ import (
 )
 
 // HasPathSensitivity reports whether PathSensitivity can compute the networks of the space: where a layer of a network is one of the
-// supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together. Patterns and variances are to be seen
+// supernet by name and shape. In the DARTS space the supernet keeps the layers of edges together, and
+// whole networks have no supernet. Patterns and variances are to be seen
 // only where operations have one activation, at their beginning, and one normalization.
 func (sn *Supernet) HasPathSensitivity(s Sensitivity) bool {
-	if sn.Space.Pairs || sn.Macro.Partial > 1 || s.Curvature || s.Fisher {
+	if sn.Space.Pairs || sn.Space.Whole || sn.Macro.Partial > 1 || s.Curvature || s.Fisher {
 		return false
 	}
 	return !s.Patterns && !s.Response || !slices.ContainsFunc(sn.Space.Operations, func(name string) bool {

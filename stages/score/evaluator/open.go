@@ -228,6 +228,6 @@ func (o *Opened) openProxy(ctx context.Context) error {
 	if p.Log {
 		o.About = strings.Replace(o.About, "the zero-cost", "the logarithm of the zero-cost", 1)
 	}
-	o.Levels = []Level{{Name: p.Proxies[0], Cost: 1, Evaluator: e, Chunk: 8}}
+	o.Levels = []Level{{Name: p.Proxies[0], Cost: 1, Evaluator: e, Chunk: 32}}
 	return nil
 }

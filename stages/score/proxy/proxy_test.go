@@ -169,11 +169,21 @@ func TestTheDARTSSpace(t *testing.T) {
 	}
 }
 
+// A network without cells has what looks at no cells.
+func TestWholeNetworks(t *testing.T) {
+	m := stagetest.Macro()
+	names := []string{Synflow, JacobCov, NASWOT, SWAP, ZiCo, Zen, Parameters}
+	r, err := evaluator(t, space.Plain(), m, Settings{Proxies: names, Images: 4}).Evaluate(t.Context(), []space.Architecture{{0}})
+	if err != nil || !r[0].OK() || len(r[0].Metrics) != len(names) || r[0].Metrics[Synflow] <= 0 || r[0].Metrics[NASWOT] <= 0 {
+		t.Errorf("%+v: %v", r, err)
+	}
+}
+
 // Cells of the DARTS space have two inputs, so what AZ-NAS looks at is not defined.
 func TestBlocksThatDoNotFollowEachOther(t *testing.T) {
 	d := stagetest.Dataset(t, stagetest.DefaultImages())
 	_, err := New(t.Context(), stagetest.Runtime(t), space.DARTS(), stagetest.Macro(), d.Train, d.Mean, d.Std, 5, Settings{Proxies: []string{Progressivity}, Images: 4})
-	if err == nil || !strings.Contains(err.Error(), "cells of the space darts have two inputs") {
+	if err == nil || !strings.Contains(err.Error(), "which the space darts does not have") {
 		t.Errorf("%v", err)
 	}
 }
