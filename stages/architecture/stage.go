@@ -40,8 +40,9 @@ func DefaultSettings() Settings {
 	return Settings{Space: space.DARTS().Name, Candidates: 1, Network: evaluator.DefaultSettings().Network}
 }
 
-// Kind returns the stage kind "architecture", which measures latencies on the runtime that open gives where one is bounded. For an architecture that is chosen its metrics are multiply_adds, parameters,
-// multiply_adds_share and, where that is bounded, latency_ms; for one that is given it has none.
+// Kind returns the stage kind "architecture", which measures latencies on the runtime that open gives where one is bounded. For an
+// architecture that is chosen its metrics are multiply_adds, parameters, multiply_adds_share and, where it is bounded, latency_ms; for
+// one that is given it has none.
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "architecture",
