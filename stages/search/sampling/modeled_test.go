@@ -35,6 +35,7 @@ func TestModelFillsNeighborhoods(t *testing.T) {
 		}
 		s.settings.Policy, s.settings.Neighborhood.Samples = sampling.Modeled, 0
 		s.settings.Neighborhood.Radius = max(1, s.settings.Neighborhood.Radius)
+		s.settings.Neighborhood.Equivalents, s.settings.MergeEqual = neighborhood.EquivalentsAll, false // every neighbor counts below
 		if rapid.Bool().Draw(t, "failures") {
 			s.fails = some
 		}
