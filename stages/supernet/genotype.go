@@ -5,7 +5,6 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/autodiff"
 	"github.com/plateau-nas/plateau/exporter/graph"
-	"github.com/plateau-nas/plateau/exporter/loss"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/exporter/params"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -97,10 +96,10 @@ func (n GenotypeNetwork) TrainStep(t GenotypeTraining) (*onnx.ModelProto, error)
 	flat := params.NewFlat(index, vector)
 	l := &layers{params: flat}
 	logits, second := l.darts(x, n.Macro, t.Auxiliary > 0, l.genotypeCell(n.Genotype, n.dropPath(g, t)))
-	total := objective(g, logits, t.LabelSmoothing)
+	total := t.objective(g, logits)
 	if second != nil {
 		done := g.Scope("auxiliary_loss")
-		more := loss.CrossEntropy(second, inputOf(g, Labels), float32(t.LabelSmoothing))
+		more := t.crossEntropy(g, second)
 		total = graph.Add(total, graph.Mul(more, g.Scalar(float32(t.Auxiliary))))
 		done()
 		g.Output(AuxiliaryLoss, more, "Mean cross-entropy of the auxiliary head.")

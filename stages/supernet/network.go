@@ -111,7 +111,7 @@ func (n Network) TrainStep(t Training) (*onnx.ModelProto, error) {
 	flat := params.NewFlat(index, vector)
 	l := &layers{params: flat}
 	logits := l.network(x, n.Macro, s, a)
-	if _, err := t.update(g, objective(g, logits, t.LabelSmoothing), index, flat, vector, autodiff.Without()); err != nil {
+	if _, err := t.update(g, t.objective(g, logits), index, flat, vector, autodiff.Without()); err != nil {
 		return nil, fmt.Errorf("network %s: training step: %w", n.Architecture, err)
 	}
 	t.moveRunning(g, l, running)

@@ -63,3 +63,30 @@ func TestShortRecipeStaysWithPyTorch(t *testing.T) {
 		})
 	}
 }
+
+// The target of mixed images is a mixture of two labels.
+func TestMixedTargetsStayWithPyTorch(t *testing.T) {
+	want := fixture(t, "recipe")
+	net := network()
+	net.Architecture = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+	net.Stem, net.Image = supernet.StemPooled, [3]int{3, 16, 16}
+	ix, stats := indexes(t, net)
+	step := session(t, runtimetest.Open(t), func() (*onnx.ModelProto, error) {
+		return net.TrainStep(supernet.Training{Batch: 4, LabelSmoothing: 0.1, Mixed: true})
+	})
+	n, s := int64(ix.Total()), int64(stats.Total())
+	in := map[string]runtime.Tensor{
+		"images": vector(torchtest.Noise(2, 4*3*16*16), 4, 3, 16, 16), "label_share": vector([]float32{0.7}, 1),
+		"labels": {Shape: []int64{4}, Data: []int64{1, 5, 2, 9}}, "mixed_labels": {Shape: []int64{4}, Data: []int64{9, 2, 5, 1}},
+		"params": vector(torchtest.Fill(ix), n), "momentum": vector(make([]float32, n), n), "running": vector(make([]float32, s), s),
+		"learning_rate": vector([]float32{0.02}, 1),
+	}
+	var losses []float32
+	for range 3 {
+		out := step(in)
+		losses = append(losses, out["loss"].Data.([]float32)...)
+		in["params"] = out["next_params"]
+	}
+	closeTo(t, "losses", losses, want("mixed/losses"), 1e-3)
+	closeTo(t, "weights", byName(ix, in["params"].Data.([]float32)), want("mixed/params"), 1e-3)
+}

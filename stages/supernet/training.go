@@ -18,6 +18,8 @@ import (
 const (
 	Images          = "images"             // float32 [batch, channels, height, width], normalized
 	Labels          = "labels"             // int64 [batch], 0 to classes-1
+	MixedLabels     = "mixed_labels"       // int64 [batch], the labels of what has been mixed into the images
+	LabelShare      = "label_share"        // float32 [1], share of labels in the target of mixed images, 0 to 1
 	Probabilities   = "probabilities"      // float32 [edges, operations], the edge probabilities
 	Choices         = "choices"            // int64 [edges], the operation on each edge
 	Params          = "params"             // float32 [parameters], the weights in the order of parameters.json
@@ -49,6 +51,9 @@ type Training struct {
 	// Average adds a moving average of the weights, and of the running statistics where a step has them, to the step's state, with
 	// the share that it keeps as an input. What trains decides whether it wants one, so it is no setting of a document's step.
 	Average bool `yaml:"-" json:"average,omitempty"`
+	// Mixed adds second labels of the images, and the share of the first ones, to a step's inputs: for images that are put together of
+	// two. Supernets do not have it.
+	Mixed bool `yaml:"-" json:"mixed,omitempty"`
 }
 
 // DefaultTraining returns the settings of the DARTS baseline on NAS-Bench-201 (Dong and Yang, ICLR 2020).
@@ -127,6 +132,34 @@ func (t Training) decayed(index *params.Index) []float32 {
 		}
 	}
 	return out
+}
+
+// objective adds labels, loss and hits to the training graph of a stand-alone network, and returns the loss.
+func (t Training) objective(g *graph.Graph, logits *graph.Value) *graph.Value {
+	if !t.Mixed {
+		return objective(g, logits, t.LabelSmoothing)
+	}
+	defer g.Scope("loss")()
+	labels := g.Input(Labels, graph.Int64, []int{logits.Dim(0)}, "Class of each image, from 0.")
+	g.Input(MixedLabels, graph.Int64, []int{logits.Dim(0)}, "Class of what has been mixed into each image.")
+	g.Input(LabelShare, graph.Float32, []int{1}, "Share of the labels in the target; that of the mixed labels is the rest.")
+	l := t.crossEntropy(g, logits)
+	g.Output(Loss, l, "Mean cross-entropy of the batch.")
+	g.Output(Correct, loss.Correct(logits, labels), "How many images of the batch are classified correctly, by the labels alone.")
+	return l
+}
+
+// crossEntropy returns the loss of logits by the labels that objective has added. The cross-entropy is linear in its target, so that of
+// a mixture of labels is the mixture of theirs.
+func (t Training) crossEntropy(g *graph.Graph, logits *graph.Value) *graph.Value {
+	of := func(labels string) *graph.Value {
+		return loss.CrossEntropy(logits, inputOf(g, labels), float32(t.LabelSmoothing))
+	}
+	if !t.Mixed {
+		return of(Labels)
+	}
+	second := of(MixedLabels)
+	return graph.Add(second, graph.Mul(graph.Sub(of(Labels), second), inputOf(g, LabelShare)))
 }
 
 // moveRunning adds the running statistics after this step to a training graph, and their moving average if there is to be one.

@@ -85,7 +85,7 @@ func (s *Settings) start(rt *runtime.Runtime, job *pipeline.Job, net supernet.Ne
 	}
 	r := &run{Settings: s, until: until, job: job, states: map[string]*runtime.State{}}
 	step := s.Training
-	step.Average = s.Average > 0
+	step.Average, step.Mixed = s.Average > 0, s.CutMix > 0
 	build := func() (*onnx.ModelProto, error) { return net.TrainStep(step) }
 	if isGenotype {
 		r.drop = s.DropPath > 0 && g.Drops() > 0
@@ -144,6 +144,9 @@ type run struct {
 
 	images, rate, loss, correct []float32
 	keep                        []float32 // share that the moving averages keep; nil where there are none
+	share                       []float32 // of the labels in the target of mixed images; nil where none are mixed
+	mixer                       mixer
+	mixed                       []int64   // labels of what is mixed in
 	drop                        bool      // whether the step takes drop path
 	drops                       []float32 // its input
 	labels                      []int64
@@ -228,6 +231,15 @@ func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error
 			return err
 		}
 	}
+	if r.CutMix > 0 {
+		r.mixer = mixer{r.CutMix, images.Channels, data.Test.Height, data.Test.Width}
+		if r.share, err = r.step.Float32(supernet.LabelShare); err != nil {
+			return err
+		}
+		if r.mixed, err = r.step.Int64(supernet.MixedLabels); err != nil {
+			return err
+		}
+	}
 	r.labels, err = r.step.Int64(supernet.Labels)
 	return err
 }
@@ -308,6 +320,9 @@ func (r *run) epoch(ctx context.Context, epoch int, part *partial, schedule func
 			r.keep[0] = float32(optimizer.AverageKeep(r.Average, t))
 		}
 		r.dropPath(epoch, rng)
+		if r.share != nil {
+			r.share[0] = r.mixer.mix(r.images, r.labels, r.mixed, rng)
+		}
 		if err := r.step.Run(step); err != nil {
 			return fmt.Errorf("training: %w", err)
 		}

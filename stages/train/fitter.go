@@ -332,6 +332,9 @@ func (f *fitter) epochTime(ctx context.Context, net supernet.Network) (processor
 			copy(r.labels, b.Y)
 			r.rate[0] = float32(f.LearningRate) / 1000 // no step that is timed has to learn
 			r.dropPath(0, rng)
+			if r.share != nil {
+				r.share[0] = r.mixer.mix(r.images, r.labels, r.mixed, rng)
+			}
 			if err := r.step.Run(ctx); err != nil {
 				return 0, 0, fmt.Errorf("timing a training step: %w", err)
 			}

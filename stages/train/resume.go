@@ -30,7 +30,7 @@ type partial struct {
 	Loss   float64 `json:"loss"`   // sum over the steps
 	Hits   float64 `json:"hits"`   // images classified right
 	Images int     `json:"images"` // images seen
-	Random []byte  `json:"random"` // state of the generator of drop path
+	Random []byte  `json:"random"` // state of the generator of drop path and mixed images
 }
 
 func (r *run) vectors() map[string][]float32 {

@@ -9,7 +9,8 @@ for the weights of convolutions and of the linear layer only; an exponential mov
 torch.optim.swa_utils.AveragedModel, which begins with the first step's. Inputs and weights are made by the function noise, which the Go
 test has too. PyTorch computes in float64.
 
-For each stem: losses; params, averaged (of the weights, in the order of their names), running and averaged_running after the steps.
+mixed: losses and params of three steps of plain SGD of the network with the stem pooled, each image's target being 0.7 of its label
+and 0.3 of another. For each stem: losses; params, averaged (of the weights, in the order of their names), running and averaged_running after the steps.
 """
 import os
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -88,7 +89,26 @@ def recipe(stem):
         store(stem, name, torch.cat([b for _, b in buffers]))
 
 
+def mixed():
+    """Three steps with a target of 0.7 of one label and 0.3 of another."""
+    net = Network(4, 10, "pooled")
+    params = fill(net, False)
+    x, y, other = tensor(2, 4, 3, 16, 16), torch.tensor([1, 5, 2, 9]), torch.tensor([9, 2, 5, 1])
+    target = 0.7 * F.one_hot(y, 10) + 0.3 * F.one_hot(other, 10)
+    sgd = torch.optim.SGD(net.parameters(), 0.02)
+    losses = []
+    for _ in range(3):
+        sgd.zero_grad()
+        loss = F.cross_entropy(net(x), target, label_smoothing=0.1)
+        loss.backward()
+        sgd.step()
+        losses.append(loss.detach())
+    store("mixed", "losses", torch.stack(losses))
+    store("mixed", "params", flat(params, lambda p: p))
+
+
 if __name__ == "__main__":
+    mixed()
     recipe("pooled")
     recipe("deep")
     save(os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipe.safetensors"))
