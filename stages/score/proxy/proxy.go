@@ -51,8 +51,8 @@
 //
 //	naswot 0.83, swap 0.80, zico 0.79*, progressivity 0.77, synflow 0.76,
 //	jacob_cov 0.75, expressivity 0.73, zen 0.73, parameters 0.73, multiply_adds 0.73,
-//	grad_norm 0.41*, snip 0.40*, trainability 0.36*, grasp 0.08**, fisher -0.05**,
-//	plain -0.12*, smoothness -0.63**
+//	grad_norm 0.38, snip 0.37, trainability 0.36*, grasp 0.08**, fisher -0.05**,
+//	plain -0.14, smoothness -0.60
 //
 // plain goes the wrong way (to -0.5 with other images): score by it only to search for the contrary, or not at all. grasp and
 // fisher say nothing here. smoothness by itself prefers the smallest cells; it is for sums with what prefers others.
