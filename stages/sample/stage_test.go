@@ -65,6 +65,8 @@ func TestEveryAlgorithmSearchesATable(t *testing.T) {
 		"na_local_shared":     "{algorithm: local, policy: shared, budget: 300, neighborhood: {radius: 1, samples: 0}}",
 		"na_random_all":       "{policy: all, budget: 300, neighborhood: {radius: 1, samples: 0, aggregate: median}}",
 		"na_evolution_staged": "{algorithm: evolution, policy: staged, budget: 300, neighborhood: {radius: 1, samples: 0}}",
+		"tpe":                 "{algorithm: tpe, budget: 100, neighborhood: {radius: 0}}",
+		"na_gp_model":         "{algorithm: gp, policy: model, budget: 60, neighborhood: {radius: 1, samples: 0}}",
 		"halving":             "{algorithm: halving, budget: 60, neighborhood: {radius: 0}, fidelities: [{column: short, epochs: 20}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +83,7 @@ func TestEveryAlgorithmSearchesATable(t *testing.T) {
 			if n := res.Metrics["evaluations"]; n < 50 || n > 300 {
 				t.Errorf("%v evaluations", n)
 			}
-			if (name == "local" || name == "evolution") && *a.OwnScore < 68 {
+			if (name == "local" || name == "evolution" || name == "tpe" || name == "na_gp_model") && *a.OwnScore < 68 {
 				t.Errorf("%s finds %v of at most 71", name, *a.OwnScore)
 			}
 			rows, err := csv.NewReader(strings.NewReader(res.Bytes(t)["trajectory"])).ReadAll()

@@ -27,6 +27,8 @@ func TestSearchesBySamplingOnSharedWeights(t *testing.T) {
 		"na_evolution_staged": "algorithm: evolution\nbudget: {evaluations: 70, population: 8, policy: staged, after: 0.4}\nneighborhood: {radius: 1}",
 		"na_local_shared":     "algorithm: local\nbudget: {evaluations: 40, policy: shared, prior: 1}\nneighborhood: {radius: 1}",
 		"na_random_sampled":   "algorithm: random\nbudget: {evaluations: 30}\nneighborhood: {radius: 1, samples: 3}",
+		"tpe":                 "algorithm: tpe\nbudget: {evaluations: 20, startup: 8}\nneighborhood: {radius: 0}",
+		"na_gp_model":         "algorithm: gp\nbudget: {evaluations: 20, policy: model, startup: 8, explore: 2, model: {length: 2, noise: 0.5}}\nneighborhood: {radius: 1}",
 		"halving":             "algorithm: halving\nbudget: {evaluations: 9, bracket: 6, images: [8]}\nneighborhood: {radius: 0}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func (x *search) newGuide() *guide {
 func (g *guide) point(m *posterior, a space.Architecture) *point {
 	x := g.search
 	st := x.Neighborhood
-	if x.policy != Modeled || x.space.Pairs || st.Samples > 0 || !st.CountsAll() {
+	if x.policy != Modeled || x.space.Pairs || !st.CountsAll() {
 		return m.model.at(a)
 	}
 	if g.aggregate == nil {

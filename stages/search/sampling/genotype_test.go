@@ -14,7 +14,7 @@ func genotypes(algorithm, policy string, radius int) (setup, []*counter) {
 	st := sampling.DefaultSettings()
 	st.Algorithm, st.Policy, st.Budget, st.Candidates, st.Neighborhood.Radius = algorithm, policy, 300, 30, radius
 	st.Neighborhood.Samples = 6
-	if policy == sampling.All {
+	if policy == sampling.All || policy == sampling.Modeled {
 		st.Neighborhood.Samples = 0
 	}
 	run := setup{space: s, settings: st, seed: 1}

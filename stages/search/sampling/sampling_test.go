@@ -118,7 +118,7 @@ func setups() *rapid.Generator[setup] {
 		st.MergeEqual = rapid.Bool().Draw(t, "merge_equal")
 		st.Neighborhood.Equivalents = rapid.SampledFrom(neighborhood.Equivalents()).Draw(t, "equivalents")
 		switch {
-		case st.Policy == sampling.All:
+		case st.Policy == sampling.All || st.Policy == sampling.Modeled:
 			st.Neighborhood.Samples = 0
 		case st.Policy == sampling.Sampled:
 			st.Neighborhood.Samples++
@@ -622,9 +622,16 @@ func TestConstraintsAndFronts(t *testing.T) {
 
 func TestSettingsThatMakeNoSense(t *testing.T) {
 	for want, change := range map[string]func(*sampling.Settings){
-		`search.algorithm: unknown value "bayes"`: func(s *sampling.Settings) { s.Algorithm = "bayes" },
-		`search.policy: unknown value "some"`:     func(s *sampling.Settings) { s.Policy = "some" },
-		"search.policy: all takes every neighbor": func(s *sampling.Settings) { s.Policy, s.Neighborhood.Samples = sampling.All, 3 },
+		`search.algorithm: unknown value "bayes"`:          func(s *sampling.Settings) { s.Algorithm = "bayes" },
+		`search.policy: unknown value "some"`:              func(s *sampling.Settings) { s.Policy = "some" },
+		"search.policy: all takes every neighbor":          func(s *sampling.Settings) { s.Policy, s.Neighborhood.Samples = sampling.All, 3 },
+		"search.policy: model takes every neighbor":        func(s *sampling.Settings) { s.Policy, s.Neighborhood.Samples = sampling.Modeled, 3 },
+		"search.startup: -1 draws":                         func(s *sampling.Settings) { s.Algorithm, s.Startup = sampling.TPE, -1 },
+		"search.explore: -1":                               func(s *sampling.Settings) { s.Algorithm, s.Explore = sampling.GP, -1 },
+		"search.model.length: 0; give a number of changes": func(s *sampling.Settings) { s.Algorithm, s.Model.Length = sampling.GP, 0 },
+		"search.model.noise: -1": func(s *sampling.Settings) {
+			s.Policy, s.Neighborhood.Samples, s.Model.Noise = sampling.Modeled, 0, -1
+		},
 		"search.neighborhood.samples: the policy": func(s *sampling.Settings) { s.Neighborhood.Samples = 0 },
 		"search.share:":  func(s *sampling.Settings) { s.Policy, s.Share = sampling.Staged, 0 },
 		"search.after:":  func(s *sampling.Settings) { s.Policy, s.After = sampling.Staged, 1 },

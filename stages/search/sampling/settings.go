@@ -92,16 +92,15 @@ func (st Settings) ValidateUnder(path string) error {
 	check(st.Budget >= 1, "budget", "%d evaluations; at least 1 is needed", st.Budget)
 	if st.Neighborhood.Radius > 0 {
 		switch st.Policy {
-		case All:
-			check(st.Neighborhood.Samples == 0, "policy", "%s takes every neighbor, but neighborhood.samples is %d; set that to 0, or use %s", All, st.Neighborhood.Samples, Sampled)
+		case All, Modeled:
+			check(st.Neighborhood.Samples == 0, "policy", "%s takes every neighbor, but neighborhood.samples is %d; set that to 0, or use %s", st.Policy, st.Neighborhood.Samples, Sampled)
+			check(st.Policy == All || st.Algorithm != GP || st.After >= 0 && st.After <= 1, "after", "%v is not at least 0 and at most 1", st.After)
 		case Sampled:
 			check(st.Neighborhood.Samples > 0, "neighborhood.samples", "the policy %s needs the number of neighbors to draw", Sampled)
 		case Staged:
 			check(st.Share > 0 && st.Share <= 1, "share", "%v is not above 0 and at most 1", st.Share)
 			check(st.After >= 0 && st.After < 1, "after", "%v is not at least 0 and below 1", st.After)
 			check(st.Algorithm != Halving, "policy", "%s is staged already, by training budgets; use %s, %s or %s", Halving, All, Sampled, Shared)
-		case Modeled:
-			check(st.Algorithm != GP || st.After >= 0 && st.After <= 1, "after", "%v is not at least 0 and at most 1", st.After)
 		case Shared:
 			check(st.Prior >= 0 && st.Prior < 1e9, "prior", "%v is not a number of scores", st.Prior)
 		}
