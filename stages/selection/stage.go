@@ -57,6 +57,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture."},
 			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
 			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
+			{Name: "scores", Type: "scores", Many: true, Optional: true, Doc: "For scores: what earlier stages have scored."},
 			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
 		},
 		Outputs: []pipeline.Output{
@@ -95,7 +96,7 @@ func (s *Settings) Validate() error {
 	check(s.Finalists >= 1, "finalists", "%d finalists; at least 1 is needed", s.Finalists)
 	onTable := s.Evaluator.Kind == evaluator.Table
 	check(onTable || len(s.Metrics) == 0, "metrics", "the evaluator %s has no columns; remove them, its metrics are there without being named", s.Evaluator.Kind)
-	if !onTable && slices.Contains(evaluator.Kinds(), s.Evaluator.Kind) { // a table's columns are known when it is read
+	if s.Evaluator.KnowsMetrics() {
 		errs = append(errs, s.Evaluator.CheckObjective("objective", s.Objective, place))
 	}
 	return errors.Join(errs...)

@@ -27,14 +27,20 @@ const (
 	Parameters   = "parameters"    // trainable numbers, as the stand-alone network is trained
 	MultiplyAdds = "multiply_adds" // for one image
 	Latency      = "latency_ms"    // median time for one image in ONNX Runtime on this machine; differs from run to run
+	// The first two as a share of those of the largest architecture of the space in the same skeleton, above 0 and at most 1: bounds
+	// that hold for networks of any width and depth alike.
+	ParametersShare   = "parameters_share"
+	MultiplyAddsShare = "multiply_adds_share"
 )
 
 // Names returns the names of all costs.
-func Names() []string { return []string{Parameters, MultiplyAdds, Latency} }
+func Names() []string {
+	return []string{Parameters, MultiplyAdds, Latency, ParametersShare, MultiplyAddsShare}
+}
 
 // Settings say which costs are computed.
 type Settings struct {
-	Metrics        []string `yaml:"metrics" enum:"parameters,multiply_adds,latency_ms" doc:"Costs that every result has: parameters, multiply_adds, latency_ms. Those that the objective names come by themselves."`
+	Metrics        []string `yaml:"metrics" enum:"parameters,multiply_adds,latency_ms,parameters_share,multiply_adds_share" doc:"Costs that every result has: parameters, multiply_adds, latency_ms, and parameters_share and multiply_adds_share, of those of the largest architecture of the space. Those that the objective names come by themselves."`
 	LatencyRuns    int      `yaml:"latency_runs" doc:"Runs with a single image that are timed; the median counts."`
 	LatencyThreads int      `yaml:"latency_threads" doc:"Threads of these runs; 0 takes the runtime's."`
 }
@@ -67,6 +73,7 @@ type Evaluator struct {
 	runtime   *runtime.Runtime // nil unless latencies are measured
 	space     *space.Space
 	macro     supernet.Macro
+	counter   *Counter
 
 	mu    sync.Mutex
 	known map[string]map[string]float64
@@ -80,7 +87,11 @@ func New(e score.Evaluator, rt *runtime.Runtime, s *space.Space, m supernet.Macr
 	if err := errors.Join(st.Validate(""), m.CheckFor(s)); err != nil {
 		return nil, fmt.Errorf("computing costs: %w", err)
 	}
-	return &Evaluator{evaluator: e, settings: st, runtime: rt, space: s, macro: m, known: map[string]map[string]float64{}}, nil
+	c, err := NewCounter(s, m)
+	if err != nil {
+		return nil, err
+	}
+	return &Evaluator{evaluator: e, settings: st, runtime: rt, space: s, macro: m, counter: c, known: map[string]map[string]float64{}}, nil
 }
 
 // Evaluate implements score.Evaluator. Architectures that failed have no costs.
@@ -122,33 +133,25 @@ func (e *Evaluator) of(ctx context.Context, a space.Architecture) (map[string]fl
 	if known, ok := e.known[a.Key()]; ok {
 		return known, nil
 	}
-	net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
-	index, running, err := net.Indexes()
-	if err != nil {
-		return nil, err
-	}
+	size, largest := e.counter.Of(a), e.counter.Largest()
 	out := map[string]float64{}
-	wants := func(name string) bool { return slices.Contains(e.settings.Metrics, name) }
-	if wants(Parameters) {
-		out[Parameters] = float64(index.Total())
-	}
-	if wants(MultiplyAdds) || wants(Latency) {
-		rng := rand.New(rand.NewPCG(1, 2)) // the values do not matter to the cost
-		m, err := net.Inference(index.Initialize(rng), running.Initialize(rng))
-		if err != nil {
-			return nil, err
-		}
-		if wants(MultiplyAdds) {
-			c, err := rewrite.CostOf(m, nil)
+	for _, name := range e.settings.Metrics {
+		switch name {
+		case Parameters:
+			out[name] = float64(size.Parameters)
+		case MultiplyAdds:
+			out[name] = float64(size.MultiplyAdds)
+		case ParametersShare:
+			out[name] = float64(size.Parameters) / float64(largest.Parameters)
+		case MultiplyAddsShare:
+			out[name] = float64(size.MultiplyAdds) / float64(largest.MultiplyAdds)
+		case Latency:
+			net := supernet.Network{Space: e.space.Reference(), Architecture: e.space.Format(a), Macro: e.macro}
+			ms, err := LatencyOf(ctx, e.runtime, net, e.settings.LatencyRuns, e.settings.LatencyThreads)
 			if err != nil {
 				return nil, err
 			}
-			out[MultiplyAdds] = float64(c.MultiplyAdds)
-		}
-		if wants(Latency) {
-			if out[Latency], err = latency(ctx, e.runtime, m, e.macro, e.settings.LatencyRuns, e.settings.LatencyThreads); err != nil {
-				return nil, err
-			}
+			out[name] = ms
 		}
 	}
 	e.known[a.Key()] = out

@@ -2,6 +2,7 @@ package cost
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/plateau-nas/plateau/exporter/rewrite"
@@ -209,4 +210,44 @@ func (c *Counter) dead(a space.Architecture) []bool {
 		}
 	}
 	return out
+}
+
+// Largest returns the size of the largest network of the space: the largest operation on every edge or, where nodes keep two of their
+// edges, on the two that add the most. The most parameters and the most multiply-adds need not be those of one architecture.
+func (c *Counter) Largest() Size {
+	out := c.base
+	for first := 0; first < len(c.edge); {
+		end := first + 1
+		for c.space.Pairs && end < len(c.edge) && end%c.space.CellEdges() != 0 && c.space.Edges[end].To == c.space.Edges[first].To {
+			end++
+		}
+		keep := 1
+		if c.space.Pairs {
+			keep = 2
+		}
+		out.Parameters += c.most(first, end, keep, func(s Size) int64 { return s.Parameters })
+		out.MultiplyAdds += c.most(first, end, keep, func(s Size) int64 { return s.MultiplyAdds })
+		first = end
+	}
+	return out
+}
+
+// most is the sum of what the keep edges add that add the most, each by its largest operation.
+func (c *Counter) most(first, end, keep int, of func(Size) int64) (sum int64) {
+	var adds []int64
+	for e := first; e < end; e++ {
+		best := int64(math.MinInt64)
+		for op, s := range c.edge[e] {
+			if c.space.Pairs && op == c.none {
+				continue // an edge that is kept has an operation
+			}
+			best = max(best, of(s))
+		}
+		adds = append(adds, best)
+	}
+	slices.Sort(adds)
+	for _, v := range adds[len(adds)-min(keep, len(adds)):] {
+		sum += v
+	}
+	return sum
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/score/known"
 )
 
 // Caches returns one cache in front of each level of an evaluator, in their order. What it has answered lies in the job's scratch
@@ -45,7 +48,7 @@ func (o *Opened) cache(job *pipeline.Job, l Level, file string) *score.Cache {
 }
 
 // OpenJob is Open for a stage: the inputs are those of the job's ports dataset, path, parameters, weights and trained, the last
-// before weights. What in has of them is overwritten.
+// before weights, and scores. What in has of them is overwritten.
 func OpenJob(ctx context.Context, job *pipeline.Job, path string, st Settings, in Inputs) (*Opened, error) {
 	port := func(name string) string {
 		a, _ := job.Input(name)
@@ -54,6 +57,14 @@ func OpenJob(ctx context.Context, job *pipeline.Job, path string, st Settings, i
 	in.Dataset, in.Path, in.Parameters, in.Weights = port("dataset"), port("path"), port("parameters"), port("weights")
 	if trained := port("trained"); trained != "" {
 		in.Weights = trained
+	}
+	for _, a := range job.List("scores") {
+		recorded, err := result.ReadScores(a.Path)
+		if err != nil {
+			return nil, err
+		}
+		stage, _, _ := strings.Cut(a.Stage, "@")
+		in.Scores = append(in.Scores, known.Source{Stage: stage, Scores: recorded})
 	}
 	in.Seed, in.Scratch, in.Info = job.Seed, job.Scratch, job.Info
 	return Open(ctx, path, st, in)

@@ -15,6 +15,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/score"
 	"github.com/plateau-nas/plateau/stages/score/command"
 	"github.com/plateau-nas/plateau/stages/score/cost"
+	"github.com/plateau-nas/plateau/stages/score/known"
 	"github.com/plateau-nas/plateau/stages/score/proxy"
 	"github.com/plateau-nas/plateau/stages/score/training"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -28,6 +29,7 @@ type Inputs struct {
 	Path    string // the supernet that computes one architecture
 	// Parameters and Weights are the index and the values of the shared weights.
 	Parameters, Weights string
+	Scores              []known.Source // what earlier stages have scored
 	// Space is searched where no supernet is connected.
 	Space     *space.Space
 	Seed      uint64
@@ -100,6 +102,8 @@ func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, 
 		err = at("proxy", o.openProxy(ctx))
 	case Exec:
 		err = at("exec.command", o.openExec())
+	case Scores:
+		err = at("kind", o.openScores())
 	default:
 		err = at("kind", fmt.Errorf("%s is not opened here", st.Kind))
 	}
@@ -118,6 +122,9 @@ func Open(ctx context.Context, path string, st Settings, in Inputs) (_ *Opened, 
 
 // prepare loads what all evaluators need.
 func (o *Opened) prepare(ctx context.Context) (err error) {
+	if o.settings.Kind == Scores && o.in.Dataset == "" {
+		return nil // nothing of it depends on images
+	}
 	if o.full, err = dataset.Load(o.in.Dataset); err != nil {
 		return err
 	}
@@ -229,5 +236,17 @@ func (o *Opened) openProxy(ctx context.Context) error {
 		o.About = strings.Replace(o.About, "the zero-cost", "the logarithm of the zero-cost", 1)
 	}
 	o.Levels = []Level{{Name: p.Proxies[0], Cost: 1, Evaluator: e, Chunk: 32}}
+	return nil
+}
+
+func (o *Opened) openScores() error {
+	e, err := known.New(o.in.Scores)
+	if err != nil {
+		return err
+	}
+	o.Space = e.Space()
+	o.Sample = score.Sample{Evaluator: "scores: " + e.About()}
+	o.About = e.About()
+	o.Levels = []Level{{Name: Scores, Cost: 1, Evaluator: e, Chunk: 4096}}
 	return nil
 }

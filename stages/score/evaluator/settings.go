@@ -28,14 +28,15 @@ const (
 	Training = "training" // training for some epochs
 	Proxy    = "proxy"    // zero-cost proxies at the first weights
 	Exec     = "exec"     // a command of the user's
+	Scores   = "scores"   // what earlier stages have scored
 )
 
 // Kinds returns the names of all evaluators.
-func Kinds() []string { return []string{Table, Sharing, Training, Proxy, Exec} }
+func Kinds() []string { return []string{Table, Sharing, Training, Proxy, Exec, Scores} }
 
 // Settings choose an evaluator.
 type Settings struct {
-	Kind     string            `yaml:"kind" enum:"table,sharing,training,proxy,exec" doc:"table (a column of a public table), sharing (a supernet's shared weights), training (for some epochs), proxy (zero-cost proxies) or exec (a command of one's own)."`
+	Kind     string            `yaml:"kind" enum:"table,sharing,training,proxy,exec,scores" doc:"table (a column of a public table), sharing (a supernet's shared weights), training (for some epochs), proxy (zero-cost proxies), exec (a command of one's own) or scores (what earlier stages have scored: the input scores, their metrics by NAME and STAGE.NAME)."`
 	Network  NetworkSettings   `yaml:"network" doc:"The stand-alone network of a candidate: for proxy, for exec with initial weights, and for costs unless the evaluator has a network of its own."`
 	Sharing  SharingSettings   `yaml:"sharing" doc:"For sharing: what candidates are scored on."`
 	Training training.Settings `yaml:"training" doc:"For training, and for exec with trained weights: the settings of the stage kind train, and lower budgets."`
@@ -158,6 +159,16 @@ func (st Settings) CheckInputs(path string, connected func(port string) bool) er
 		}
 		return errors.Join(errs...)
 	}
+	if st.Kind == Scores {
+		var errs []error
+		if !connected("scores") {
+			errs = append(errs, at("kind", "the evaluator looks up what earlier stages have scored, and the input scores is not connected; name a stage that writes scores"))
+		}
+		if len(st.Costs.Metrics) > 0 && !connected("dataset") {
+			errs = append(errs, at("costs", "%s depends on the images, and the input dataset is not connected; add a stage of the kind dataset", st.Costs.Metrics[0]))
+		}
+		return errors.Join(errs...)
+	}
 	if !connected("dataset") {
 		return at("kind", "the evaluator %s needs images, and the input dataset is not connected; add a stage of the kind dataset", st.Kind)
 	}
@@ -172,6 +183,12 @@ func (st Settings) CheckInputs(path string, connected func(port string) bool) er
 		return at("exec.weights", missing, "a model with inherited weights")
 	}
 	return nil
+}
+
+// KnowsMetrics reports whether Metrics has all names that objectives can refer to. Those of a table and of earlier scores are known
+// when they are read.
+func (st Settings) KnowsMetrics() bool {
+	return slices.Contains(Kinds(), st.Kind) && st.Kind != Table && st.Kind != Scores
 }
 
 // CheckObjective reports the metrics of an objective that the evaluator does not give, each as a *pipeline.SettingError whose path

@@ -1,0 +1,125 @@
+// Package known evaluates architectures by what earlier stages have said of them: the scores.json files that searches and selections
+// leave. It costs nothing, so one scoring of a space serves many searches, and what several evaluators said can be combined.
+//
+// Its nouns: a Source is one such file and the stage that it is of. The metrics of a result are those of all sources, by
+// their names and as STAGE.NAME; of a name that several sources have, the first source's counts.
+package known
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/score"
+	"github.com/plateau-nas/plateau/stages/space"
+)
+
+// Source is what one stage has left.
+type Source struct {
+	Stage  string // its id, without the labels of a variant
+	Scores *result.Scores
+}
+
+// Evaluator answers from sources. It may be used by several goroutines at once.
+type Evaluator struct {
+	space   *space.Space
+	about   string
+	results map[string]score.Result
+}
+
+var _ score.Evaluator = (*Evaluator)(nil)
+
+// New returns the evaluator of at least one source. All must be of one space. An architecture that one of the sources does not have,
+// or that failed there, fails; its reason names the stage.
+func New(sources []Source) (*Evaluator, error) {
+	if len(sources) == 0 {
+		return nil, errors.New("there are no scores to look architectures up in")
+	}
+	s, err := space.ByName(sources[0].Scores.Space)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evaluator{space: s, results: map[string]score.Result{}}
+	var names []string
+	for i, src := range sources {
+		names = append(names, src.Stage)
+		if src.Scores.Space != s.Reference() {
+			return nil, fmt.Errorf("the scores of stage %s are of another space than those of stage %s", src.Stage, sources[0].Stage)
+		}
+		seen := make(map[string]bool, len(src.Scores.Scores))
+		for _, one := range src.Scores.Scores {
+			a, err := s.Parse(one.Architecture)
+			if err != nil {
+				return nil, err
+			}
+			key := a.Key()
+			seen[key] = true
+			if i == 0 {
+				e.results[key] = score.Result{Score: one.Score, Loss: one.Loss, Accuracy: one.Accuracy, Metrics: map[string]float64{}}
+			}
+			r, ok := e.results[key]
+			if !ok || !r.OK() {
+				continue
+			}
+			if one.Failure != "" {
+				e.results[key] = score.Result{Failure: src.Stage + ": " + one.Failure}
+				continue
+			}
+			add(r.Metrics, src.Stage, one)
+		}
+		for key, r := range e.results {
+			if !seen[key] && r.OK() {
+				e.results[key] = score.Result{Failure: "stage " + src.Stage + " has not scored it"}
+			}
+		}
+	}
+	e.about = "what " + strings.Join(names, " and ") + " scored"
+	return e, nil
+}
+
+// add adds the numbers of a source by both their names.
+func add(to map[string]float64, stage string, one result.Score) {
+	put := func(name string, v float64) {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return
+		}
+		to[stage+"."+name] = v
+		if _, ok := to[name]; !ok && name != "score" && name != "loss" && name != "accuracy" { // those are fields, of the first source
+			to[name] = v
+		}
+	}
+	put("score", one.Score)
+	put("loss", one.Loss)
+	put("accuracy", one.Accuracy)
+	for name, v := range one.Metrics {
+		put(name, v)
+	}
+}
+
+// Space returns the space of the sources.
+func (e *Evaluator) Space() *space.Space { return e.space }
+
+// About says in words what the score is.
+func (e *Evaluator) About() string { return e.about }
+
+// Evaluate implements score.Evaluator.
+func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architecture) ([]score.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := make([]score.Result, len(architectures))
+	for i, a := range architectures {
+		if err := e.space.Check(a); err != nil {
+			return nil, err
+		}
+		r, ok := e.results[a.Key()]
+		if !ok {
+			r = score.Result{Failure: "no earlier stage has scored it"}
+		}
+		out[i] = r
+	}
+	return out, nil
+}
