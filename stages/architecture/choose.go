@@ -163,16 +163,7 @@ func under(path string, err error) error {
 
 // skeleton returns the skeleton in which costs are counted: on the images of a data set or, without one, on those of CIFAR-10.
 func (s *Settings) skeleton(sp *space.Space, data *dataset.Dataset) supernet.Macro {
-	n := s.Network
-	m := supernet.Macro{Channels: n.Channels, Cells: n.Cells, Classes: 10, Image: [3]int{3, 32, 32}}
-	if data != nil {
-		m = supernet.MacroFor(data, n.Channels, n.Cells)
-	}
-	if n.Stages != supernet.DefaultStages {
-		m.Stages = n.Stages
-	}
-	m.Stem = supernet.StemFor(sp, n.Stem)
-	return m
+	return s.Network.Macro(sp, data)
 }
 
 // choose makes the choice in a space.

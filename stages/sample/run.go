@@ -20,7 +20,6 @@ import (
 	"github.com/plateau-nas/plateau/stages/score/objective"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 	"github.com/plateau-nas/plateau/stages/space"
-	"github.com/plateau-nas/plateau/stages/supernet"
 	"github.com/plateau-nas/plateau/stages/table"
 )
 
@@ -158,13 +157,7 @@ func (s *stage) costs(ctx context.Context, e score.Evaluator, sp *space.Space, d
 	if err != nil {
 		return nil, err
 	}
-	n := settings.Network
-	m := supernet.MacroFor(d, n.Channels, n.Cells)
-	if n.Stages != supernet.DefaultStages {
-		m.Stages = n.Stages
-	}
-	m.Stem = supernet.StemFor(sp, n.Stem)
-	return cost.New(e, rt, sp, m, settings.Costs)
+	return cost.New(e, rt, sp, settings.Network.Macro(sp, d), settings.Costs)
 }
 
 // attempts is the log of a command's runs. It lies in the stage's scratch folder as long as the search runs, so that what was

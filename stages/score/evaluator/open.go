@@ -128,6 +128,11 @@ func (o *Opened) prepare(ctx context.Context) (err error) {
 	if o.full, err = dataset.Load(o.in.Dataset); err != nil {
 		return err
 	}
+	if size := o.settings.Network.ImageSize; size > 0 {
+		if o.full, err = o.full.Reduce(size, size); err != nil {
+			return &pipeline.SettingError{Path: "evaluator.network.image_size", Err: err}
+		}
+	}
 	if o.data, err = o.full.Reduce(o.full.Test.Height, o.full.Test.Width); err != nil {
 		return err
 	}
@@ -153,18 +158,13 @@ func (o *Opened) macro() supernet.Macro {
 	exec, t := o.settings.Kind == Exec, o.settings.Training
 	switch {
 	case o.settings.Kind == Training || exec && o.settings.Exec.Weights == command.Trained:
-		n = NetworkSettings{Channels: t.Channels, Cells: t.Cells, Stages: t.Stages, Stem: t.Stem}
+		n = NetworkSettings{Channels: t.Channels, Cells: t.Cells, Stages: t.Stages, Stem: t.Stem, ImageSize: n.ImageSize}
 	case exec && o.settings.Exec.Weights == command.Inherited:
 		m := o.sharing
 		m.Partial = 0
 		return m
 	}
-	m := supernet.MacroFor(o.data, n.Channels, n.Cells)
-	if n.Stages != supernet.DefaultStages {
-		m.Stages = n.Stages
-	}
-	m.Stem = supernet.StemFor(o.Space, n.Stem)
-	return m
+	return n.Macro(o.Space, o.data)
 }
 
 // loadWeights loads the shared weights.

@@ -13,11 +13,13 @@ import (
 	"strings"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/score/command"
 	"github.com/plateau-nas/plateau/stages/score/cost"
 	"github.com/plateau-nas/plateau/stages/score/objective"
 	"github.com/plateau-nas/plateau/stages/score/proxy"
 	"github.com/plateau-nas/plateau/stages/score/training"
+	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
@@ -47,10 +49,29 @@ type Settings struct {
 
 // NetworkSettings say how large the stand-alone network of a candidate is.
 type NetworkSettings struct {
-	Channels int    `yaml:"channels" doc:"Channels of the first cells."`
-	Cells    int    `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
-	Stages   int    `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
-	Stem     string `yaml:"stem" enum:"cifar,imagenet,pooled,deep" doc:"How a network begins, as in the stage kind train."`
+	Channels int `yaml:"channels" doc:"Channels of the first cells."`
+	Cells    int `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
+	Stages   int `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
+	// ImageSize is the side of square images in pixels; 0 is as they are.
+	ImageSize int    `yaml:"image_size" doc:"Height and width, in pixels, that images are reduced to for proxy, training and exec, and for costs: a quarter of the pixels takes a quarter of the time. 0 takes them as they are; sharing takes those of the supernet."`
+	Stem      string `yaml:"stem" enum:"cifar,imagenet,pooled,deep" doc:"How a network begins, as in the stage kind train."`
+}
+
+// Macro returns the skeleton of the network for architectures of a space, on images of a dataset or, where that is nil, on those of
+// CIFAR-10.
+func (n NetworkSettings) Macro(s *space.Space, d *dataset.Dataset) supernet.Macro {
+	m := supernet.Macro{Channels: n.Channels, Cells: n.Cells, Classes: 10, Image: [3]int{3, 32, 32}}
+	if d != nil {
+		m = supernet.MacroFor(d, n.Channels, n.Cells)
+	}
+	if n.Stages != supernet.DefaultStages {
+		m.Stages = n.Stages
+	}
+	m.Stem = supernet.StemFor(s, n.Stem)
+	if n.ImageSize > 0 {
+		m.Image[1], m.Image[2] = n.ImageSize, n.ImageSize
+	}
+	return m
 }
 
 // SharingSettings say what weight sharing scores on.
@@ -99,6 +120,8 @@ func (st Settings) Validate(path string) error {
 		}
 	}
 	check(st.Network.Channels >= 1, "network.channels", "%d channels; at least 1 is needed", st.Network.Channels)
+	check(st.Network.ImageSize >= 0, "network.image_size", "%d pixels; give the side of the images, or 0 for their own", st.Network.ImageSize)
+	check(st.Network.ImageSize == 0 || st.Kind != Sharing, "network.image_size", "the supernet says how large its images are; remove it, or set image_size of the stage supernet")
 	check(st.Network.Cells >= 1, "network.cells", "%d cells; at least 1 is needed", st.Network.Cells)
 	check(st.Network.Stages >= 1, "network.stages", "%d stages; at least 1 is needed", st.Network.Stages)
 	if stems := supernet.Stems(); !slices.Contains(stems, st.Network.Stem) {
