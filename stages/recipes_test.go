@@ -157,11 +157,9 @@ func writePictures(t *testing.T, count int, dir ...string) {
 func TestCIFAR100Document(t *testing.T) {
 	dir := writeCIFAR(t, 120, "fine_label_names.txt", []int{20, 100}, "train.bin", "test.bin")
 	res := runShipped(t, "cifar100", "data.path="+dir, "data.train_images=32", "data.test_images=8",
-		"supernet.channels=2", "supernet.image_size=8", "supernet.score_batch=8", "supernet.training.batch=8",
-		"search.epochs=2", "search.weights.epochs=1", "search.weights.warm_up=0", "search.alpha.start=1", "search.neighborhood.samples=1", "search.finalists=1", "search.score_images=8",
-		"neighborhood.score_images=8", "train.channels=2", "train.epochs=1", "train.training.batch=8", "export.batch=4", "evaluate.latency_runs=1")
+		"variables.candidates=12", "search.evaluator.network.channels=2", "search.evaluator.network.image_size=8", "search.evaluator.proxy.images=8", "train.channels=2", "train.epochs=1", "train.training.batch=8", "export.batch=4", "evaluate.latency_runs=1")
 	res.checkModel(t)
-	found, err := result.ReadArchitecture(res.outputs["neighborhood.architecture"])
+	found, err := result.ReadArchitecture(res.outputs["search.architecture"])
 	if err != nil || found.Space != "nasbench201" {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -178,9 +176,8 @@ func TestImagesDocumentWithBaselines(t *testing.T) {
 	for _, class := range []string{"cat", "dog", "hen"} {
 		writePictures(t, 20, root, class)
 	}
-	settings := []string{"data.path=" + root, "supernet.channels=2", "supernet.image_size=8", "supernet.score_batch=8", "supernet.training.batch=8", "data.size=16",
-		"search.epochs=1", "search.weights.warm_up=0", "search.candidates=2", "search.finalists=1", "search.neighborhood.samples=1", "search.score_images=8", "search.augment.crop=1",
-		"neighborhood.score_images=8", "variables.epochs=1", "evaluate.latency_runs=1", "train.channels=2", "train.training.batch=8"}
+	settings := []string{"data.path=" + root, "data.size=16", "variables.candidates=10", "search.evaluator.network.channels=2", "search.evaluator.network.image_size=8", "search.evaluator.proxy.images=8",
+		"variables.epochs=1", "evaluate.latency_runs=1", "train.channels=2", "train.training.batch=8"}
 	plain := runShipped(t, "images", settings...)
 	if plain.outputs["train_largest.network"] != "" || plain.outputs["resnet9.architecture"] != "" {
 		t.Error("baselines are trained without being asked for")

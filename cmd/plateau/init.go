@@ -31,22 +31,22 @@ type initFlags struct {
 
 // proposal is what init found and proposes.
 type proposal struct {
-	File        string   `json:"file"`
-	Name        string   `json:"name"`
-	Path        string   `json:"path"` // of the images, absolute
-	Images      int      `json:"images"`
-	TestImages  int      `json:"test_images"` // of Images, in a folder of their own
-	Classes     []string `json:"classes"`
-	Fewest      int      `json:"fewest"`        // training images of a class
-	FewestClass string   `json:"fewest_class"`  // which one
-	Side        int      `json:"side"`          // the median short side of the pictures in pixels
-	Size        int      `json:"size"`          // of the network's images
-	SearchSize  int      `json:"search_size"`   // of the search's
-	Batch       int      `json:"batch"`         // images
-	Search      int      `json:"search_epochs"` // epochs of the shared weights
-	Train       int      `json:"train_epochs"`  // epochs of the winner
-	note        string
-	enough      int
+	File         string   `json:"file"`
+	Name         string   `json:"name"`
+	Path         string   `json:"path"` // of the images, absolute
+	Images       int      `json:"images"`
+	TestImages   int      `json:"test_images"` // of Images, in a folder of their own
+	Classes      []string `json:"classes"`
+	Fewest       int      `json:"fewest"`        // training images of a class
+	FewestClass  string   `json:"fewest_class"`  // which one
+	Side         int      `json:"side"`          // the median short side of the pictures in pixels
+	Size         int      `json:"size"`          // of the network's images
+	SearchSize   int      `json:"search_size"`   // of the search's
+	Batch        int      `json:"batch"`         // images
+	SearchImages int      `json:"search_images"` // training images that architectures are scored on
+	Train        int      `json:"train_epochs"`  // epochs of the winner
+	note         string
+	enough       int
 }
 
 func newInitCommand(a *app) *cobra.Command {
@@ -137,10 +137,11 @@ func (a *app) init(ctx context.Context, dir string, f initFlags) (*proposal, err
 }
 
 const (
-	initValid = 0.3 // the share of the training images that compares architectures
-	// How many steps of training a search and the winner get, as far as the epochs stay between their bounds. With the shipped
-	// document images and a few hundred pictures there are fewer.
-	initSearchSteps, initTrainSteps = 3500, 3000
+	// How many steps of training the winner gets, as far as the epochs stay between their bounds. With the shipped document images and a
+	// few hundred pictures there are fewer.
+	initTrainSteps = 3000
+	// On how many images the search scores architectures, if there are so many.
+	initSearchImages = 32
 )
 
 // propose chooses sizes and epochs for what a folder holds.
@@ -154,7 +155,7 @@ func propose(folder *dataset.Folder) *proposal {
 	train := sum(folder.Train)
 	p := &proposal{
 		Images: train + sum(folder.Test), TestImages: sum(folder.Test), Classes: folder.Classes, Side: folder.Side, Fewest: slices.Min(folder.Train),
-		Size: 32, SearchSize: 16, Batch: 32, note: folder.Note, enough: folder.Enough(initValid),
+		Size: 32, SearchSize: 16, Batch: 32, note: folder.Note, enough: folder.Enough(0),
 	}
 	p.FewestClass = folder.Classes[slices.Index(folder.Train, p.Fewest)]
 	if folder.Test == nil {
@@ -169,7 +170,7 @@ func propose(folder *dataset.Folder) *proposal {
 	epochs := func(steps, images, least, most int) int {
 		return min(max(steps*p.Batch/max(images, 1), least), most)
 	}
-	p.Search = epochs(initSearchSteps, int(float64(train)*(1-initValid)), 20, 160)
+	p.SearchImages = max(min(initSearchImages, train), 2)
 	p.Train = epochs(initTrainSteps, train, 30, 100)
 	return p
 }
@@ -191,9 +192,6 @@ func (p *proposal) ClassList() string {
 	}
 	return text
 }
-
-// WarmUp is how many of the search's epochs train all operations at once.
-func (p *proposal) WarmUp() int { return max(p.Search/8, 2) }
 
 func (p *proposal) text() string {
 	return fmt.Sprintf("%d images in %d classes; wrote %s\nnext:\n  plateau plan %s\n  plateau run %[4]s\n", p.Images, len(p.Classes), p.File, shellQuote(p.File))

@@ -26,7 +26,7 @@ func TestInitWritesADocumentThatPlans(t *testing.T) {
 			t.Errorf("%q does not say %q", out, want)
 		}
 	}
-	if !strings.Contains(said, `has 3 images; 6 a class are the least`) {
+	if !strings.Contains(said, `has 3 images; 5 a class are the least`) {
 		t.Errorf("%q does not warn", said)
 	}
 	text, err := os.ReadFile("my-best-flowers.yaml")
@@ -75,16 +75,17 @@ func TestProposals(t *testing.T) {
 		folder                             dataset.Folder
 		size, batch, search, train, fewest int
 	}{
-		"few":                 {dataset.Folder{Train: []int{100, 80}, Side: 300}, 32, 32, 160, 100, 80},
-		"thousands":           {dataset.Folder{Train: []int{2500, 2500}, Side: 300}, 32, 64, 80, 48, 2500},
-		"tens of thousands":   {dataset.Folder{Train: []int{40000, 20000}, Test: []int{10, 10}, Side: 300}, 32, 64, 20, 30, 20000},
-		"small pictures":      {dataset.Folder{Train: []int{100, 80}, Side: 23}, 20, 32, 160, 100, 80},
-		"very small pictures": {dataset.Folder{Train: []int{100, 80}, Side: 5}, 16, 32, 160, 100, 80},
+		"few":                 {dataset.Folder{Train: []int{100, 80}, Side: 300}, 32, 32, 32, 100, 80},
+		"thousands":           {dataset.Folder{Train: []int{2500, 2500}, Side: 300}, 32, 64, 32, 48, 2500},
+		"tens of thousands":   {dataset.Folder{Train: []int{40000, 20000}, Test: []int{10, 10}, Side: 300}, 32, 64, 32, 30, 20000},
+		"small pictures":      {dataset.Folder{Train: []int{100, 80}, Side: 23}, 20, 32, 32, 100, 80},
+		"a handful":           {dataset.Folder{Train: []int{9, 9}, Side: 300}, 32, 32, 14, 100, 9},
+		"very small pictures": {dataset.Folder{Train: []int{100, 80}, Side: 5}, 16, 32, 32, 100, 80},
 	} {
 		c.folder.Classes = []string{"a", "b"}
 		p := propose(&c.folder)
-		if p.Size != c.size || p.Batch != c.batch || p.Search != c.search || p.Train != c.train || p.Fewest != c.fewest {
-			t.Errorf("%s: size %d, batch %d, %d and %d epochs, fewest %d", name, p.Size, p.Batch, p.Search, p.Train, p.Fewest)
+		if p.Size != c.size || p.Batch != c.batch || p.SearchImages != c.search || p.Train != c.train || p.Fewest != c.fewest {
+			t.Errorf("%s: size %d, batch %d, %d images for the search and %d epochs, fewest %d", name, p.Size, p.Batch, p.SearchImages, p.Train, p.Fewest)
 		}
 	}
 	for folder, want := range map[string]string{"flowers": "flowers", "images": "my-images", "Ünï": "n", "...": "my", "a b": "a-b"} {

@@ -70,6 +70,8 @@ func TestShippedDocumentsAreValid(t *testing.T) {
 			overrides = append(overrides, "table.path=table.csv")
 		case "darts-or-na-darts":
 			overrides = append(overrides, "data.path=images", "truth.path=truth.csv", "table.path=table.csv")
+		case "search-that-pays":
+			overrides = append(overrides, "data.path=images", "truth.path=truth.csv")
 		default:
 			overrides = append(overrides, "data.path=images")
 		}

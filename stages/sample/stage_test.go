@@ -184,3 +184,30 @@ func TestMistakesAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// What one stage has scored serves others, combined by ranks and under a bound on sizes.
+func TestScoresOfAnEarlierStageAreSearched(t *testing.T) {
+	in := input(t, false)
+	open := sample.Kind(stagetest.Opener(t))
+	first := stagetest.Run{Kind: open, Settings: "{algorithm: exhaustive, budget: 15625, metrics: [cost], neighborhood: {radius: 0}}", Inputs: in}.Must(t)
+	earlier := map[string]pipeline.Artifact{
+		"scores":  {Type: "scores", Path: first.Outputs["scores"], Stage: "first@1", Kind: "sample"},
+		"dataset": stagetest.Inputs(t, stagetest.DefaultImages())["dataset"],
+	}
+	settings := "{algorithm: exhaustive, budget: 15625, policy: shared, neighborhood: {radius: 1, samples: 0, aggregate: mean}, evaluator: {kind: scores, network: {channels: 4, cells: 1}}, objective: {combine: ranks, goals: [{metric: first.score}, {metric: cost, weight: -1}], constraints: [{metric: multiply_adds_share, at_most: 0.5}]}}"
+	res := stagetest.Run{Kind: open, Settings: settings, Inputs: earlier}.Must(t)
+	a := found(t, res)
+	if a.NeighborhoodScore == nil || *a.NeighborhoodScore < 0.5 || *a.NeighborhoodScore > 1 {
+		t.Errorf("the neighborhood has %v", a.NeighborhoodScore)
+	}
+	if share := a.Candidates[0].Metrics["multiply_adds_share"]; !(share > 0 && share <= 0.5) {
+		t.Errorf("the share is %v", share)
+	}
+	if res.Metrics["evaluations"] != 15625 {
+		t.Errorf("%v evaluations", res.Metrics["evaluations"])
+	}
+	r := stagetest.Run{Kind: open, Settings: "{evaluator: {kind: scores}, neighborhood: {radius: 0}}", Inputs: in}.Do(t)
+	if r.Err == nil || !strings.Contains(r.Err.Error(), "the input scores is not connected") {
+		t.Errorf("%v", r.Err)
+	}
+}

@@ -57,7 +57,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture."},
 			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
 			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
-			{Name: "scores", Type: "scores", Many: true, Optional: true, Doc: "For scores: what earlier stages have scored."},
+			{Name: "scores", Type: "scores", Many: true, Optional: true, Explicit: true, Doc: "For scores: what earlier stages have scored."},
 			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
 		},
 		Outputs: []pipeline.Output{

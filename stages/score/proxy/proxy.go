@@ -68,6 +68,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -196,15 +197,43 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 	if err != nil {
 		return nil, wrap(err)
 	}
-	for b, err := range loader.Epoch(ctx, 0) {
-		if err != nil {
-			return nil, wrap(err)
-		}
-		if e.batches = append(e.batches, batch{slices.Clone(b.X), slices.Clone(b.Y)}); len(e.batches) == batches {
-			break
-		}
+	if e.batches, err = distinct(ctx, loader, st.Images, images.Values(), batches); err != nil {
+		return nil, wrap(err)
 	}
 	return e, nil
+}
+
+// distinct draws batches of images that differ from each other. The same picture twice in a batch, as folders of people's own have it,
+// would leave naswot and others without a value for any architecture. Where no picture is there twice, the batches are those of the loader.
+func distinct(ctx context.Context, loader *dataset.Loader, size, values, count int) ([]batch, error) {
+	out := []batch{{}}
+	seen := map[string]bool{}
+	for b, err := range loader.Epoch(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range b.Count {
+			x := b.X[i*values : (i+1)*values]
+			key := make([]byte, 0, 4*len(x))
+			for _, v := range x {
+				key = binary.LittleEndian.AppendUint32(key, math.Float32bits(v))
+			}
+			if seen[string(key)] {
+				continue
+			}
+			seen[string(key)] = true
+			last := &out[len(out)-1]
+			last.images, last.labels = append(last.images, x...), append(last.labels, b.Y[i])
+			if len(last.labels) < size {
+				continue
+			}
+			if len(out) == count {
+				return out, nil
+			}
+			out, seen = append(out, batch{}), map[string]bool{}
+		}
+	}
+	return nil, fmt.Errorf("the training images have only %d different ones left for a batch of %d; set the number of images lower", len(out[len(out)-1].labels), size)
 }
 
 // Close frees what the evaluator holds. It must not be called during an evaluation.
