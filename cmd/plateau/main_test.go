@@ -70,7 +70,7 @@ func TestShippedDocumentsAreValid(t *testing.T) {
 			overrides = append(overrides, "table.path=table.csv")
 		case "darts-or-na-darts":
 			overrides = append(overrides, "data.path=images", "truth.path=truth.csv", "table.path=table.csv")
-		case "search-that-pays":
+		case "search-that-pays", "training-free":
 			overrides = append(overrides, "data.path=images", "truth.path=truth.csv")
 		default:
 			overrides = append(overrides, "data.path=images")

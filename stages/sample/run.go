@@ -79,7 +79,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if err := log.publish(job.Output("attempts")); err != nil {
 		return err
 	}
-	return s.write(job, o, out)
+	return s.write(ctx, job, o, out)
 }
 
 // evaluator opens what the settings ask for.

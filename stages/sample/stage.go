@@ -6,6 +6,7 @@
 package sample
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,7 +53,8 @@ func DefaultSettings() Settings {
 
 // Kind returns the stage kind "sample", which runs on the runtime that open gives; a table needs none. Its metrics are own_score
 // and, with a neighborhood, neighborhood_score of the architecture found, and all that the evaluator gives for it (valid_top1
-// for its accuracy); evaluations, evaluations_failed, and for a Pareto objective front, its number of members.
+// for its accuracy); evaluations, evaluations_failed, for a Pareto objective front, its number of members, and with the input truth spearman_truth,
+// kendall_truth (tau-b) and architectures_truth, over how many, and truth of the architecture found.
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "sample",
@@ -65,6 +67,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
 			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
 			{Name: "scores", Type: "scores", Many: true, Optional: true, Explicit: true, Doc: "For scores: what earlier stages have scored."},
+			{Name: "truth", Type: "table", Optional: true, Explicit: true, Doc: "A table that the order of everything assessed is held against when the search is over; the search does not see it."},
 			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
 		},
 		Outputs: []pipeline.Output{
@@ -192,7 +195,7 @@ func blame(path string, err error) error {
 	return err
 }
 
-func (s *Settings) write(job *pipeline.Job, o *opened, out *sampling.Outcome) error {
+func (s *stage) write(ctx context.Context, job *pipeline.Job, o *opened, out *sampling.Outcome) error {
 	sp, about := o.space, o.about
 	found, err := s.found(job, sp, out)
 	if err != nil {
@@ -231,6 +234,13 @@ func (s *Settings) write(job *pipeline.Job, o *opened, out *sampling.Outcome) er
 	if len(out.Front) > 0 {
 		job.Metric("front", float64(len(out.Front)))
 		lines = append(lines, fmt.Sprintf("%d architectures on the Pareto front", len(out.Front)))
+	}
+	judged, err := s.judge(ctx, job, o, out)
+	if err != nil {
+		return err
+	}
+	if judged != "" {
+		lines = append(lines, judged)
 	}
 	job.Summary(strings.Join(append(lines, "The score is "+about+"."), "\n"))
 	return nil

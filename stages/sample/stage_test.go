@@ -206,6 +206,12 @@ func TestScoresOfAnEarlierStageAreSearched(t *testing.T) {
 	if res.Metrics["evaluations"] != 15625 {
 		t.Errorf("%v evaluations", res.Metrics["evaluations"])
 	}
+	// Held against the table that it comes from, the order is that of the table.
+	earlier["truth"] = in["table"]
+	res = stagetest.Run{Kind: open, Settings: "{algorithm: exhaustive, budget: 15625, neighborhood: {radius: 0}, evaluator: {kind: scores}}", Inputs: earlier}.Must(t)
+	if res.Metrics["spearman_truth"] < 1-1e-12 || res.Metrics["architectures_truth"] != 15625 || !strings.Contains(res.Summary, "Spearman 1.0000") {
+		t.Errorf("%v, %s", res.Metrics, res.Summary)
+	}
 	r := stagetest.Run{Kind: open, Settings: "{evaluator: {kind: scores}, neighborhood: {radius: 0}}", Inputs: in}.Do(t)
 	if r.Err == nil || !strings.Contains(r.Err.Error(), "the input scores is not connected") {
 		t.Errorf("%v", r.Err)
