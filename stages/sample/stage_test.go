@@ -194,7 +194,7 @@ func TestScoresOfAnEarlierStageAreSearched(t *testing.T) {
 		"scores":  {Type: "scores", Path: first.Outputs["scores"], Stage: "first@1", Kind: "sample"},
 		"dataset": stagetest.Inputs(t, stagetest.DefaultImages())["dataset"],
 	}
-	settings := "{algorithm: exhaustive, budget: 15625, policy: shared, neighborhood: {radius: 1, samples: 0, aggregate: mean}, evaluator: {kind: scores, network: {channels: 4, cells: 1}}, objective: {combine: ranks, goals: [{metric: first.score}, {metric: cost, weight: -1}], constraints: [{metric: multiply_adds_share, at_most: 0.5}]}}"
+	settings := "{algorithm: exhaustive, budget: 15625, policy: shared, neighborhood: {radius: 1, samples: 0, aggregate: mean}, evaluator: {kind: scores, network: {channels: 4, cells: 1}}, objective: {combine: ranks, goals: [{metric: score}, {metric: cost, weight: -1}], constraints: [{metric: multiply_adds_share, at_most: 0.5}]}}"
 	res := stagetest.Run{Kind: open, Settings: settings, Inputs: earlier}.Must(t)
 	a := found(t, res)
 	if a.NeighborhoodScore == nil || *a.NeighborhoodScore < 0.5 || *a.NeighborhoodScore > 1 {

@@ -38,7 +38,7 @@ func Kinds() []string { return []string{Table, Sharing, Training, Proxy, Exec, S
 
 // Settings choose an evaluator.
 type Settings struct {
-	Kind     string            `yaml:"kind" enum:"table,sharing,training,proxy,exec,scores" doc:"table (a column of a public table), sharing (a supernet's shared weights), training (for some epochs), proxy (zero-cost proxies), exec (a command of one's own) or scores (what earlier stages have scored: the input scores, their metrics by NAME and STAGE.NAME)."`
+	Kind     string            `yaml:"kind" enum:"table,sharing,training,proxy,exec,scores" doc:"table (a column of a public table), sharing (a supernet's shared weights), training (for some epochs), proxy (zero-cost proxies), exec (a command of one's own) or scores (what earlier stages have scored: the input scores; its metrics by their names, and of several stages also as STAGE.NAME)."`
 	Network  NetworkSettings   `yaml:"network" doc:"The stand-alone network of a candidate: for proxy, for exec with initial weights, and for costs unless the evaluator has a network of its own."`
 	Sharing  SharingSettings   `yaml:"sharing" doc:"For sharing: what candidates are scored on."`
 	Training training.Settings `yaml:"training" doc:"For training, and for exec with trained weights: the settings of the stage kind train, and lower budgets."`

@@ -1,8 +1,8 @@
 // Package known evaluates architectures by what earlier stages have said of them: the scores.json files that searches and selections
 // leave. It costs nothing, so one scoring of a space serves many searches, and what several evaluators said can be combined.
 //
-// Its nouns: a Source is one such file and the stage that it is of. The metrics of a result are those of all sources, by
-// their names and as STAGE.NAME; of a name that several sources have, the first source's counts.
+// Its nouns: a Source is one such file and the stage that it is of. The metrics of a result are those of all sources by their names
+// and, where there are several sources, as STAGE.NAME too; of a name that more than one of them has, the first source's counts.
 package known
 
 import (
@@ -68,7 +68,14 @@ func New(sources []Source) (*Evaluator, error) {
 				e.results[key] = score.Result{Failure: src.Stage + ": " + one.Failure}
 				continue
 			}
-			add(r.Metrics, src.Stage, one)
+			if len(sources) > 1 {
+				add(r.Metrics, src.Stage, one)
+			}
+			for name, v := range one.Metrics {
+				if _, ok := r.Metrics[name]; !ok && finite(v) {
+					r.Metrics[name] = v
+				}
+			}
 		}
 		for key, r := range e.results {
 			if !seen[key] && r.OK() {
@@ -80,24 +87,20 @@ func New(sources []Source) (*Evaluator, error) {
 	return e, nil
 }
 
-// add adds the numbers of a source by both their names.
+// add adds the numbers of a source by the names that tell the stage.
 func add(to map[string]float64, stage string, one result.Score) {
-	put := func(name string, v float64) {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return
-		}
-		to[stage+"."+name] = v
-		if _, ok := to[name]; !ok && name != "score" && name != "loss" && name != "accuracy" { // those are fields, of the first source
-			to[name] = v
-		}
+	to[stage+".score"] = one.Score
+	if one.Loss != 0 || one.Accuracy != 0 { // otherwise there are none
+		to[stage+".loss"], to[stage+".accuracy"] = one.Loss, one.Accuracy
 	}
-	put("score", one.Score)
-	put("loss", one.Loss)
-	put("accuracy", one.Accuracy)
 	for name, v := range one.Metrics {
-		put(name, v)
+		if finite(v) {
+			to[stage+"."+name] = v
+		}
 	}
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Space returns the space of the sources.
 func (e *Evaluator) Space() *space.Space { return e.space }
