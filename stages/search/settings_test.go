@@ -136,7 +136,7 @@ func TestNamesThatAreWrongComeWithThoseThatAreRight(t *testing.T) {
 		change func(*Settings)
 		want   []string
 	}{
-		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "pc_darts", "gdas", "drnas", "a2m", "random", "evolution", "local", "halving"}},
+		"algorithm":        {func(s *Settings) { s.Algorithm = "dart" }, []string{"darts", "pc_darts", "gdas", "drnas", "a2m", "random", "evolution", "local", "halving", "tpe", "gp"}},
 		"weights.at":       {func(s *Settings) { s.Weights.At = "centre" }, []string{"center", "neighbor", "path", "given"}},
 		"alpha.relaxation": {func(s *Settings) { s.Alpha.Relaxation = "soft" }, []string{"auto", "softmax", "gumbel", "dirichlet"}},
 	} {
