@@ -19,7 +19,6 @@ import (
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/score/objective"
-	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/search/sampling"
 	"github.com/plateau-nas/plateau/stages/space"
 	"github.com/plateau-nas/plateau/stages/table"
@@ -60,16 +59,9 @@ func Kind(open runtime.Opener) pipeline.Kind {
 		Name:    "sample",
 		Version: 5,
 		Doc:     "Searches by random search, evolution, local search, successive halving, Parzen estimators or a Gaussian process, on scores or on those of neighborhoods, with any evaluator.",
-		Inputs: []pipeline.Port{
-			{Name: "table", Type: "table", Optional: true, Doc: "For the evaluator table: the table whose score column the search sees."},
-			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For all other evaluators, and for costs: the images."},
-			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture. Its space is searched."},
-			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
-			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
-			{Name: "scores", Type: "scores", Many: true, Optional: true, Explicit: true, Doc: "For scores: what earlier stages have scored."},
-			{Name: "truth", Type: "table", Optional: true, Explicit: true, Doc: "A table that the order of everything assessed is held against when the search is over; the search does not see it."},
-			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
-		},
+		Inputs: append(evaluator.Ports(), pipeline.Port{
+			Name: "truth", Type: "table", Optional: true, Explicit: true, Doc: "A table that the order of everything assessed is held against when the search is over; the search does not see it.",
+		}),
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture found, and the finalists with their metrics; for a Pareto objective these begin with the front."},
 			{Name: "trajectory", Type: "trajectory", File: "trajectory.csv", Doc: "The incumbent after every evaluation at which it changed."},

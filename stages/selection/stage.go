@@ -17,7 +17,6 @@ import (
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/score/objective"
-	"github.com/plateau-nas/plateau/stages/search"
 	"github.com/plateau-nas/plateau/stages/space"
 )
 
@@ -50,16 +49,9 @@ func Kind(open runtime.Opener) pipeline.Kind {
 		Name:    "selection",
 		Version: 1,
 		Doc:     "Chooses among the candidates of earlier stages by a better score: short trainings with successive halving, shared weights or any other evaluator, smoothed over candidates nearby.",
-		Inputs: []pipeline.Port{
+		Inputs: append([]pipeline.Port{
 			{Name: "architecture", Type: "architecture", Many: true, Doc: "What earlier stages have found, with their candidates. Of several, each gives its best, then each its second, and so on."},
-			{Name: "table", Type: "table", Optional: true, Doc: "For the evaluator table: the table whose score column is seen."},
-			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For all other evaluators, and for costs: the images."},
-			{Name: "path", Type: "path-supernet", Optional: true, Doc: "For sharing: the supernet that computes one architecture."},
-			{Name: "parameters", Type: "parameters", Optional: true, Doc: "For sharing, and for exec with inherited weights: the supernet's parameter index."},
-			{Name: "weights", Type: "shared-weights", Optional: true, Doc: "For the same: the shared weights that a search has left."},
-			{Name: "scores", Type: "scores", Many: true, Optional: true, Explicit: true, Doc: "For scores: what earlier stages have scored."},
-			{Name: "trained", Type: search.TrainedWeights, Optional: true, Doc: "For the same: those of a stage of kind weights, which come before those of a search."},
-		},
+		}, evaluator.Ports()...),
 		Outputs: []pipeline.Output{
 			{Name: "architecture", Type: "architecture", File: "architecture.json", Doc: "The architecture chosen, and the finalists with their metrics."},
 			{Name: "funnel", Type: "funnel", File: "funnel.json", Doc: "Every rung: which candidates there were, their values, and which were kept."},
