@@ -1,11 +1,13 @@
 package stages_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages"
+	"github.com/plateau-nas/plateau/stages/compare"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 )
@@ -41,6 +43,22 @@ func TestKindsFitTogether(t *testing.T) {
 			if !strings.HasSuffix(text, ".") {
 				t.Errorf("%s: %s is described as %q", name, what, text)
 			}
+		}
+	}
+}
+
+// What a comparison counts as the cost of a method has every kind that finds architectures.
+func TestCompareCountsEverySearch(t *testing.T) {
+	reg, err := stages.Registry(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := compare.DefaultSettings().Cost
+	for _, name := range reg.Names() {
+		kind, _ := reg.Lookup(name)
+		finds := slices.ContainsFunc(kind.Outputs, func(o pipeline.Output) bool { return o.Type == "architecture" })
+		if finds && name != "architecture" && !slices.Contains(counted, name) {
+			t.Errorf("the time of stages of kind %s is no cost of a method: %v", name, counted)
 		}
 	}
 }

@@ -31,7 +31,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		PairBy: "seed", Significance: 0.05, Interval: Student, Level: 0.95, Resamples: 10_000,
-		Cost: []string{"weights", "search", "sample", "neighborhood", "train"}, Seconds: true,
+		Cost: []string{"weights", "search", "sample", "neighborhood", "selection", "train"}, Seconds: true,
 	}
 }
 

@@ -107,9 +107,7 @@ func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
 // evaluatorOn returns the settings of the evaluator, costs of the objective included. The error says which inputs it lacks.
 func (s *stage) evaluatorOn(connected func(port string) bool) (evaluator.Settings, error) {
 	settings := s.Evaluator.WithCosts(s.Objective, append(slices.Clone(s.Metrics), place)...)
-	return settings, settings.CheckInputs("evaluator", func(port string) bool {
-		return connected(port) || port == "weights" && connected("trained")
-	})
+	return settings, settings.CheckInputs("evaluator", connected)
 }
 
 // by says in words what candidates are compared by.

@@ -167,7 +167,7 @@ func (st Settings) Metrics() []string {
 }
 
 // CheckInputs reports the inputs that the evaluator needs and does not have, each as a *pipeline.SettingError whose path begins with
-// path. connected says of the inputs table, dataset, path, parameters and weights whether they are there.
+// path. connected says of the inputs of Ports whether they are there; trained does for weights, whose place it takes.
 func (st Settings) CheckInputs(path string, connected func(port string) bool) error {
 	at := func(setting, format string, args ...any) error {
 		return &pipeline.SettingError{Path: strings.TrimPrefix(path+"."+setting, "."), Err: fmt.Errorf(format, args...)}
@@ -195,7 +195,7 @@ func (st Settings) CheckInputs(path string, connected func(port string) bool) er
 	if !connected("dataset") {
 		return at("kind", "the evaluator %s needs images, and the input dataset is not connected; add a stage of the kind dataset", st.Kind)
 	}
-	if connected("path") && connected("parameters") && connected("weights") {
+	if connected("path") && connected("parameters") && (connected("weights") || connected("trained")) {
 		return nil
 	}
 	const missing = "%s needs shared weights, and not all of the inputs path, parameters and weights are connected; add stages of the kinds supernet and search before this one"
