@@ -28,6 +28,7 @@ type description struct {
 	Cells        int      `json:"cells"`            // a stage; in the DARTS space, in all
 	Layers       int      `json:"layers,omitempty"` // the cells of a network of the DARTS space
 	Stem         string   `json:"stem,omitempty"`
+	Reduction    string   `json:"reduction,omitempty"`
 	Classes      int      `json:"classes"`
 	ImageSize    int      `json:"image_size"`
 	Parameters   int      `json:"parameters"` // trainable; of the DARTS space, without the auxiliary head
@@ -36,7 +37,7 @@ type description struct {
 
 // describeFlags are the flags of describe. Those of a skeleton are 0 where they are not given.
 type describeFlags struct {
-	space, genotype, stem, svg                  string
+	space, genotype, stem, reduction, svg       string
 	channels, cells, layers, classes, imageSize int
 	asJSON                                      bool
 }
@@ -80,7 +81,7 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 				}
 				d.Genotype, d.Layers, unit = g.String(), n.Cells, "layers"
 			}
-			d.Stem = string(n.Stem)
+			d.Stem, d.Reduction = string(n.Stem), string(n.Reduction)
 			if o.svg != "" {
 				if err := atomicfile.WriteBytes(o.svg, []byte(draw.SVG(s, arch)+"\n")); err != nil {
 					return fmt.Errorf("writing the drawing: %w", err)
@@ -99,7 +100,8 @@ An architecture of the DARTS space may be a published name (` + strings.Join(spa
 	f.IntVar(&o.channels, "channels", 0, "channels of the first cells (default 16; darts 36, with --stem imagenet 48)")
 	f.IntVar(&o.cells, "cells", 0, "cells a stage (default 5)")
 	f.IntVar(&o.layers, "layers", 0, "cells of a network of the darts space (default 20, with --stem imagenet 14)")
-	f.StringVar(&o.stem, "stem", "", "how the network begins: cifar (default); in the darts space also imagenet, in others pooled or deep")
+	f.StringVar(&o.stem, "stem", "", "how the network begins: cifar (default); in the darts space also imagenet, in others pooled, deep or whitened")
+	f.StringVar(&o.reduction, "reduction", "", "what lies between stages: residual (default) or pooled")
 	f.IntVar(&o.classes, "classes", 0, "classes (default 10, with --stem imagenet 1000)")
 	f.IntVar(&o.imageSize, "image-size", 0, "height and width of the images in pixels (default 32, with --stem imagenet 224)")
 	f.StringVar(&o.svg, "svg", "", "also write the drawing to this file, as SVG")
@@ -152,7 +154,7 @@ func (o *describeFlags) network(given func(flag string) bool, args []string) (n 
 	size := pick("image-size", o.imageSize, defaults.Image[1])
 	m := supernet.Macro{
 		Channels: pick("channels", o.channels, defaults.Channels), Cells: pick(cells, *count, defaults.Cells),
-		Classes: pick("classes", o.classes, defaults.Classes), Image: [3]int{3, size, size}, Stem: supernet.StemFor(s, o.stem),
+		Classes: pick("classes", o.classes, defaults.Classes), Image: [3]int{3, size, size}, Stem: supernet.StemFor(s, o.stem), Reduction: supernet.ReductionFor(o.reduction),
 	}
 	if err := m.CheckFor(s); err != nil {
 		return n, nil, nil, usagef("%v", err)

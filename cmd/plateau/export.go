@@ -21,9 +21,9 @@ import (
 )
 
 type exportFlags struct {
-	stage, weights, dataset, output, input, stem string
-	channels, cells, stages                      int
-	softmax, force, json                         bool
+	stage, weights, dataset, output, input, stem, reduction string
+	channels, cells, stages                                 int
+	softmax, force, json                                    bool
 }
 
 // exported is what export --json prints.
@@ -75,7 +75,8 @@ that was trained: give --channels and --cells, those of the training.`),
 	s.IntVar(&f.channels, "channels", 0, "for an architecture.json, channels of the first cells as they were trained")
 	s.IntVar(&f.cells, "cells", 0, "for an architecture.json, cells a stage as they were trained; in the DARTS space, in all")
 	s.IntVar(&f.stages, "stages", 0, "for an architecture.json, stages as they were trained (default 3)")
-	s.StringVar(&f.stem, "stem", "", "for an architecture.json, how the network begins, as in the stage train: cifar (default), imagenet, pooled or deep")
+	s.StringVar(&f.stem, "stem", "", "for an architecture.json, how the network begins, as in the stage train: cifar (default), imagenet, pooled, deep or whitened")
+	s.StringVar(&f.reduction, "reduction", "", "for an architecture.json, what lies between stages: residual (default) or pooled")
 	s.StringVar(&f.input, "input", string(evaluate.InputPixels), "numbers that the model takes: pixels (0 to 255), unit (0 to 1) or normalized")
 	s.BoolVar(&f.softmax, "softmax", false, "give probabilities rather than logits")
 	s.BoolVar(&f.force, "force", false, "replace a file that is there")
@@ -230,8 +231,8 @@ func (f *exportFlags) single(path, scratch string) (export.Files, error) {
 		return export.Files{}, usagef("%s is no network.json or architecture.json: %v", path, err)
 	}
 	if has.Found == nil {
-		if f.channels != 0 || f.cells != 0 || f.stages != 0 || f.stem != "" {
-			return export.Files{}, usagef("%s says its skeleton itself; leave --channels, --cells, --stages and --stem out", path)
+		if f.channels != 0 || f.cells != 0 || f.stages != 0 || f.stem != "" || f.reduction != "" {
+			return export.Files{}, usagef("%s says its skeleton itself; leave --channels, --cells, --stages, --stem and --reduction out", path)
 		}
 		out := export.Files{Network: path}
 		beside := filepath.Join(filepath.Dir(path), "weights.safetensors")
@@ -256,7 +257,7 @@ func (f *exportFlags) single(path, scratch string) (export.Files, error) {
 		return export.Files{}, &usageError{err}
 	}
 	n := supernet.Network{Space: arch.Space, Architecture: arch.Architecture, Macro: supernet.MacroFor(d, f.channels, f.cells)}
-	n.Stages, n.Stem = f.stages, supernet.StemFor(s, f.stem)
+	n.Stages, n.Stem, n.Reduction = f.stages, supernet.StemFor(s, f.stem), supernet.ReductionFor(f.reduction)
 	if s.Pairs && n.Stem == "" {
 		n.Stem = supernet.StemCIFAR
 	}

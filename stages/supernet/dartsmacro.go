@@ -23,11 +23,13 @@ const (
 	StemPooled Stem = "pooled"
 	// StemDeep is two 3x3 convolutions with normalization, the first to half of the channels, and a 2x2 max pool.
 	StemDeep Stem = "deep"
+	// StemWhitened is a 2x2 convolution that whitens patches (see Whiten), ReLU, and a ReductionPooled to the channels.
+	StemWhitened Stem = "whitened"
 )
 
 // Stems returns the names of all stems.
 func Stems() []string {
-	return []string{string(StemCIFAR), string(StemImageNet), string(StemPooled), string(StemDeep)}
+	return []string{string(StemCIFAR), string(StemImageNet), string(StemPooled), string(StemDeep), string(StemWhitened)}
 }
 
 // DARTSMacro is the skeleton of the DARTS space (Liu, Simonyan and Yang, ICLR 2019; quark0/darts, cnn/model.py and

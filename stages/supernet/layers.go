@@ -148,6 +148,11 @@ func (l *layers) residual(x *graph.Value, out int) *graph.Value {
 	return graph.Add(b, s)
 }
 
+// pooled halves the resolution and sets the number of channels. No ReLU is behind it, since the operations of cells begin with one.
+func (l *layers) pooled(x *graph.Value, out int) *graph.Value {
+	return l.norm(graph.MaxPool(l.conv(x, out, 3, 1), graph.SquarePool(2, 2, 0)), true, nil)
+}
+
 // macro writes the skeleton around the cells and returns the logits [N, classes].
 func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.Value) *graph.Value {
 	x = l.stem(x, m)
@@ -159,6 +164,9 @@ func (l *layers) macro(x *graph.Value, m Macro, cell func(x *graph.Value) *graph
 func (l *layers) stem(x *graph.Value, m Macro) *graph.Value {
 	g := x.Graph()
 	defer g.Scope("stem")()
+	if m.Stem == StemWhitened {
+		return l.pooled(l.relu(l.patches(x)), m.Channels)
+	}
 	if m.Stem == StemDeep {
 		done := g.Scope("first")
 		x = graph.Relu(l.norm(l.conv(x, (m.Channels+1)/2, 3, 1), true, nil))
@@ -186,7 +194,12 @@ func (l *layers) body(x *graph.Value, m Macro, cell func(x *graph.Value) *graph.
 		}
 		if stage < m.stages()-1 {
 			c *= 2
-			x = in(fmt.Sprintf("reduction%d", stage), func() *graph.Value { return l.residual(x, c) })
+			x = in(fmt.Sprintf("reduction%d", stage), func() *graph.Value {
+				if m.Reduction == ReductionPooled {
+					return l.pooled(l.relu(x), c)
+				}
+				return l.residual(x, c)
+			})
 			l.block(x)
 		}
 	}

@@ -17,12 +17,38 @@ type Macro struct {
 	Classes  int    `json:"classes"`
 	Image    [3]int `json:"image"`          // channels, height, width of the input
 	Stem     Stem   `json:"stem,omitempty"` // "" is the space's own; see StemFor
+	// Reduction is what lies between stages: ReductionResidual, which "" stands for, or ReductionPooled. The DARTS space has reduction
+	// cells of its own.
+	Reduction Reduction `json:"reduction,omitempty"`
 	// Stages is the number of stages, of which each has twice the channels and half the resolution of the one before; 0 is
 	// the 3 of the benchmark. The DARTS space has 3.
 	Stages int `json:"stages,omitempty"`
 	// Partial is for supernets: the operations of a cell are given one in so many channels, and the others go past them (PC-DARTS,
 	// see partial.go). 0 and 1 are all channels.
 	Partial int `json:"partial,omitempty"`
+}
+
+// Reduction halves the resolution and doubles the channels between the stages of a skeleton.
+type Reduction string
+
+const (
+	// ReductionResidual is the block of NAS-Bench-201: two 3x3 convolutions, the first of stride 2, and a 1x1 convolution past them.
+	ReductionResidual Reduction = "residual"
+	// ReductionPooled is one 3x3 convolution, a 2x2 max pool and normalization. It looks at twice the resolution for half of the
+	// multiply-adds, and shallow networks of it are trained in few epochs; Page's ResNet-9 has it, and Jordan's networks ("94% on
+	// CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, arXiv 2404.00498).
+	ReductionPooled Reduction = "pooled"
+)
+
+// Reductions returns the names of all reductions.
+func Reductions() []string { return []string{string(ReductionResidual), string(ReductionPooled)} }
+
+// ReductionFor returns the reduction that a setting of this name means: residual is the usual one.
+func ReductionFor(name string) Reduction {
+	if name == string(ReductionResidual) {
+		return ""
+	}
+	return Reduction(name)
 }
 
 func (m Macro) stages() int {
@@ -45,14 +71,20 @@ func (m Macro) CheckFor(s *space.Space) error {
 	}
 	if !s.Pairs {
 		err := errors.Join(m.Check(), m.checkPartial(s))
-		if m.Stem != "" && m.Stem != StemPooled && m.Stem != StemDeep {
-			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("%q is no stem of the space %s, which has %s and %s; leave the setting out for a 3x3 convolution alone", m.Stem, s.Name, StemPooled, StemDeep)})
+		if m.Stem != "" && m.stride() == 1 {
+			err = errors.Join(err, &pipeline.SettingError{Path: "stem", Err: fmt.Errorf("%q is no stem of the space %s, which has %s, %s and %s; leave the setting out for a 3x3 convolution alone", m.Stem, s.Name, StemPooled, StemDeep, StemWhitened)})
+		}
+		if m.Reduction != "" && m.Reduction != ReductionPooled {
+			err = errors.Join(err, pipeline.UnknownValue("reduction", string(m.Reduction), Reductions()))
 		}
 		return err
 	}
 	var errs []error
 	if m.stages() != DefaultStages {
 		errs = append(errs, &pipeline.SettingError{Path: "stages", Err: fmt.Errorf("%d stages; networks of the space %s have %d, so leave the setting out", m.Stages, s.Name, DefaultStages)})
+	}
+	if m.Reduction != "" {
+		errs = append(errs, &pipeline.SettingError{Path: "reduction", Err: fmt.Errorf("networks of the space %s have reduction cells of their own, so leave the setting out", s.Name)})
 	}
 	for _, err := range flatten(m.DARTS().Check()) {
 		if se := new(pipeline.SettingError); errors.As(err, &se) && se.Path == "layers" {
@@ -73,7 +105,8 @@ func StemFor(s *space.Space, name string) Stem {
 
 // stride is what the stem divides the resolution by.
 func (m Macro) stride() int {
-	if m.Stem == StemPooled || m.Stem == StemDeep {
+	switch m.Stem {
+	case StemPooled, StemDeep, StemWhitened:
 		return 2
 	}
 	return 1

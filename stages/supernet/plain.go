@@ -27,6 +27,7 @@ func (m Macro) checkPlain(s *space.Space) error {
 	only(m.Cells != 1, "cells")
 	only(m.stages() != DefaultStages, "stages")
 	only(m.Stem != "", "stem")
+	only(m.Reduction != "", "reduction")
 	only(m.Partial > 1, "partial")
 	if m.Classes < 2 {
 		errs = append(errs, fmt.Errorf("%d classes; a classifier needs at least 2", m.Classes))

@@ -75,10 +75,11 @@ func TestResNet9AgreesWithPyTorch(t *testing.T) {
 
 func TestPlainNetworksHaveAWidthOnly(t *testing.T) {
 	for path, change := range map[string]func(*supernet.Macro){
-		"channels": func(m *supernet.Macro) { m.Channels = 0 },
-		"cells":    func(m *supernet.Macro) { m.Cells = 2 },
-		"stages":   func(m *supernet.Macro) { m.Stages = 4 },
-		"stem":     func(m *supernet.Macro) { m.Stem = supernet.StemCIFAR },
+		"channels":  func(m *supernet.Macro) { m.Channels = 0 },
+		"cells":     func(m *supernet.Macro) { m.Cells = 2 },
+		"stages":    func(m *supernet.Macro) { m.Stages = 4 },
+		"stem":      func(m *supernet.Macro) { m.Stem = supernet.StemCIFAR },
+		"reduction": func(m *supernet.Macro) { m.Reduction = supernet.ReductionPooled },
 	} {
 		m := resnet9(4, [3]int{1, 28, 28}).Macro
 		if err := m.CheckFor(space.Plain()); err != nil {

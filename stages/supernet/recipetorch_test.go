@@ -16,11 +16,14 @@ import (
 // and the moving averages of weights and running statistics, all as PyTorch has them.
 func TestShortRecipeStaysWithPyTorch(t *testing.T) {
 	want := fixture(t, "recipe")
-	for _, stem := range []supernet.Stem{supernet.StemPooled, supernet.StemDeep} {
+	for _, stem := range []supernet.Stem{supernet.StemPooled, supernet.StemDeep, supernet.StemWhitened} {
 		t.Run(string(stem), func(t *testing.T) {
 			net := network()
 			net.Architecture = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 			net.Stem, net.Image = stem, [3]int{3, 16, 16}
+			if stem == supernet.StemWhitened {
+				net.Reduction = supernet.ReductionPooled
+			}
 			ix, stats := indexes(t, net)
 			training := supernet.Training{Batch: 4, Momentum: 0.9, Nesterov: true, WeightDecay: 0.05, SpareNormalization: true, LabelSmoothing: 0.1, Average: true}
 			step := session(t, runtimetest.Open(t), func() (*onnx.ModelProto, error) { return net.TrainStep(training) })

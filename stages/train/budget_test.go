@@ -42,15 +42,17 @@ func TestSizesAreThoseOfTheNetworks(t *testing.T) {
 		space              *space.Space
 		architecture, stem string
 		most               int // cells
+		reduction          string
 	}{
-		{space.NASBench201(), space.NASBench201().Format(chosen), "cifar", 2},
-		{space.NASBench201(), space.NASBench201().Format(space.Architecture{3, 3, 3, 3, 2, 3}), "deep", 2},
-		{space.DARTS(), darts.String(), "cifar", 4},
-		{space.Plain(), "resnet9", "cifar", 3},
+		{space.NASBench201(), space.NASBench201().Format(chosen), "cifar", 2, "residual"},
+		{space.NASBench201(), space.NASBench201().Format(space.Architecture{3, 3, 3, 3, 2, 3}), "deep", 2, "residual"},
+		{space.NASBench201(), space.NASBench201().Format(space.Architecture{3, 3, 0, 3, 2, 3}), "whitened", 2, "pooled"},
+		{space.DARTS(), darts.String(), "cifar", 4, "residual"},
+		{space.Plain(), "resnet9", "cifar", 3, "residual"},
 	} {
 		t.Run(c.space.Name+"/"+c.stem, func(t *testing.T) {
 			s := DefaultSettings()
-			s.Channels, s.Cells, s.Stem = 4, 1, c.stem
+			s.Channels, s.Cells, s.Stem, s.Reduction = 4, 1, c.stem, c.reduction
 			s.Budget.MostChannels, s.Budget.MostCells, s.Budget.Parameters = 40, c.most, 1<<40
 			f := newFitter(t, s, c.space, c.architecture)
 			all, err := f.candidates(t.Context())

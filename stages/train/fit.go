@@ -195,6 +195,9 @@ func (r *run) prepare(rt *runtime.Runtime, build func() (*onnx.ModelProto, error
 		r.states[name] = s
 	}
 	first := map[string][]float32{supernet.Params: index.Initialize(seed.New(r.job.Seed, "weights")), supernet.Running: running.Initialize(seed.New(r.job.Seed, "running"))}
+	if err := supernet.Whiten(index, first[supernet.Params], images, data.Mean, data.Std); err != nil {
+		return err
+	}
 	for name, v := range first {
 		if err := r.states[name].Write(v); err != nil {
 			return err

@@ -115,6 +115,9 @@ func TestSettingsOfTheDARTSSpaceAreRefusedElsewhere(t *testing.T) {
 	if res := training(t, small, recipe...).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "leave the head out") {
 		t.Errorf("an auxiliary head on images of 12x12: %v", res.Err)
 	}
+	if res := training(t, small, "cells: 3", "reduction: pooled").Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "reduction cells of their own") {
+		t.Errorf("a reduction that the DARTS space does not have: %v", res.Err)
+	}
 	if res := training(t, small, "cells: 3", "stem: imagenet").Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "multiples of 32") {
 		t.Errorf("the stem of ImageNet on images of 12x12: %v", res.Err)
 	}

@@ -103,7 +103,7 @@ func TestDecayThatSparesNormalizations(t *testing.T) {
 
 func TestInterruptedShortRecipeEndsWithTheSameBytes(t *testing.T) {
 	in := inputs(t, stagetest.DefaultImages())
-	run := training(t, in, append(slices.Clone(short), "stem: pooled", "stages: 2")...)
+	run := training(t, in, append(slices.Clone(short), "stem: whitened", "reduction: pooled", "stages: 2")...)
 	want := run.Must(t)
 	run.Scratch = interrupted(t, run, inSecondEpoch).Scratch
 	last := run.Must(t)
@@ -112,18 +112,19 @@ func TestInterruptedShortRecipeEndsWithTheSameBytes(t *testing.T) {
 	}
 	stagetest.SameBytes(t, want, last)
 	net, err := supernet.ReadNetwork(want.Outputs["network"])
-	if err != nil || net.Stem != supernet.StemPooled || net.Stages != 2 {
+	if err != nil || net.Stem != supernet.StemWhitened || net.Reduction != supernet.ReductionPooled || net.Stages != 2 {
 		t.Errorf("the network is %+v: %v", net, err)
 	}
 }
 
 func TestMistakesInAShortRecipe(t *testing.T) {
 	for want, change := range map[string]func(*Settings){
-		"rise":    func(s *Settings) { s.Rise = 1.5 },
-		"anneal":  func(s *Settings) { s.Anneal = "step" },
-		"average": func(s *Settings) { s.Average = 1 },
-		"stem":    func(s *Settings) { s.Stem = "patch" },
-		"warmup":  func(s *Settings) { s.Schedule, s.Warmup = ScheduleOneCycle, 1 },
+		"rise":      func(s *Settings) { s.Rise = 1.5 },
+		"anneal":    func(s *Settings) { s.Anneal = "step" },
+		"average":   func(s *Settings) { s.Average = 1 },
+		"stem":      func(s *Settings) { s.Stem = "patch" },
+		"reduction": func(s *Settings) { s.Reduction = "strided" },
+		"warmup":    func(s *Settings) { s.Schedule, s.Warmup = ScheduleOneCycle, 1 },
 	} {
 		s := DefaultSettings()
 		change(&s)

@@ -17,7 +17,8 @@ type Settings struct {
 	Channels          int               `yaml:"channels" doc:"Channels of the first cells."`
 	Cells             int               `yaml:"cells" doc:"Cells a stage; in the darts space cells in all, its layers."`
 	Stages            int               `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
-	Stem              string            `yaml:"stem" enum:"cifar,imagenet,pooled,deep" doc:"How a network begins: cifar (a 3x3 convolution); in the darts space also imagenet (to an eighth of the resolution), in other spaces pooled (a 3x3 convolution and a 2x2 max pool) or deep (two convolutions and the pool), with which cells run at half the resolution: for short trainings."`
+	Stem              string            `yaml:"stem" enum:"cifar,imagenet,pooled,deep,whitened" doc:"How a network begins: cifar (a 3x3 convolution); in the darts space also imagenet (to an eighth of the resolution), in other spaces, for short trainings, what lets cells run at half the resolution: pooled (a 3x3 convolution and a 2x2 max pool), deep (two convolutions and the pool) or whitened (2x2 patches whitened by the training images, then a 3x3 convolution and the pool)."`
+	Reduction         string            `yaml:"reduction" enum:"residual,pooled" doc:"What lies between stages: residual (the block of NAS-Bench-201) or pooled (a 3x3 convolution and a 2x2 max pool: shallower, for short trainings). The darts space has reduction cells of its own."`
 	Auxiliary         float64           `yaml:"auxiliary" doc:"Weight of the loss of an auxiliary head, in the darts space, 0.4 in its recipes; the images must be 32x32, with the stem imagenet 224x224. 0 leaves the head out."`
 	DropPath          float64           `yaml:"drop_path" doc:"Probability of drop path, in the darts space, toward which it rises from epoch to epoch; 0.2 in its recipe for CIFAR-10."`
 	Epochs            int               `yaml:"epochs" doc:"Epochs of training."`
@@ -40,7 +41,7 @@ type Settings struct {
 // DefaultSettings returns the NAS-Bench-201 recipe (Dong and Yang, ICLR 2020) at a size for two cores.
 func DefaultSettings() Settings {
 	t := supernet.DefaultTraining()
-	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Epochs: 30, LearningRate: 0.1, Schedule: ScheduleCosine, LearningRateDecay: 0.97, LearningRateEach: EachIteration, Rise: 0.3, Anneal: AnnealCosine, Budget: DefaultBudget(), Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
+	return Settings{Channels: 16, Cells: 1, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Reduction: string(supernet.ReductionResidual), Epochs: 30, LearningRate: 0.1, Schedule: ScheduleCosine, LearningRateDecay: 0.97, LearningRateEach: EachIteration, Rise: 0.3, Anneal: AnnealCosine, Budget: DefaultBudget(), Training: t, Augment: dataset.Augment{Flip: true, Crop: 4}, UseValid: true}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -75,6 +76,7 @@ func (s *Settings) Validate() error {
 	name("anneal", s.Anneal, AnnealCosine, AnnealLinear)
 	name("learning_rate_each", s.LearningRateEach, EachIteration, EachEpoch)
 	name("stem", s.Stem, supernet.Stems()...)
+	name("reduction", s.Reduction, supernet.Reductions()...)
 	check(s.Channels >= 1, "channels", "%d channels; at least 1 is needed", s.Channels)
 	check(s.Cells >= 1, "cells", "%d cells; at least 1 is needed", s.Cells)
 	errs = append(errs, s.Budget.Validate("budget", s))

@@ -86,7 +86,7 @@ func (s *Settings) Network(sp *space.Space, architecture string, data *dataset.D
 		net.Stages = s.Stages
 	}
 	var errs []error
-	net.Stem = supernet.StemFor(sp, s.Stem)
+	net.Stem, net.Reduction = supernet.StemFor(sp, s.Stem), supernet.ReductionFor(s.Reduction)
 	if !sp.Pairs {
 		only := func(given bool, path string) {
 			if given {

@@ -158,7 +158,7 @@ func (o *Opened) macro() supernet.Macro {
 	exec, t := o.settings.Kind == Exec, o.settings.Training
 	switch {
 	case o.settings.Kind == Training || exec && o.settings.Exec.Weights == command.Trained:
-		n = NetworkSettings{Channels: t.Channels, Cells: t.Cells, Stages: t.Stages, Stem: t.Stem, ImageSize: n.ImageSize}
+		n = NetworkSettings{Channels: t.Channels, Cells: t.Cells, Stages: t.Stages, Stem: t.Stem, Reduction: t.Reduction, ImageSize: n.ImageSize}
 	case exec && o.settings.Exec.Weights == command.Inherited:
 		m := o.sharing
 		m.Partial = 0

@@ -54,7 +54,8 @@ type NetworkSettings struct {
 	Stages   int `yaml:"stages" doc:"Stages, of which each has twice the channels and half the resolution of the one before; the darts space has 3."`
 	// ImageSize is the side of square images in pixels; 0 is as they are.
 	ImageSize int    `yaml:"image_size" doc:"Height and width, in pixels, that images are reduced to for proxy, training and exec, and for costs: a quarter of the pixels takes a quarter of the time. 0 takes them as they are; sharing takes those of the supernet."`
-	Stem      string `yaml:"stem" enum:"cifar,imagenet,pooled,deep" doc:"How a network begins, as in the stage kind train."`
+	Stem      string `yaml:"stem" enum:"cifar,imagenet,pooled,deep,whitened" doc:"How a network begins, as in the stage kind train; filters that whiten are drawn at random here."`
+	Reduction string `yaml:"reduction" enum:"residual,pooled" doc:"What lies between stages, as in the stage kind train."`
 }
 
 // Macro returns the skeleton of the network for architectures of a space, on images of a dataset or, where that is nil, on those of
@@ -67,7 +68,7 @@ func (n NetworkSettings) Macro(s *space.Space, d *dataset.Dataset) supernet.Macr
 	if n.Stages != supernet.DefaultStages {
 		m.Stages = n.Stages
 	}
-	m.Stem = supernet.StemFor(s, n.Stem)
+	m.Stem, m.Reduction = supernet.StemFor(s, n.Stem), supernet.ReductionFor(n.Reduction)
 	if n.ImageSize > 0 {
 		m.Image[1], m.Image[2] = n.ImageSize, n.ImageSize
 	}
@@ -83,7 +84,7 @@ type SharingSettings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Kind:    Table,
-		Network: NetworkSettings{Channels: 16, Cells: 5, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR)},
+		Network: NetworkSettings{Channels: 16, Cells: 5, Stages: supernet.DefaultStages, Stem: string(supernet.StemCIFAR), Reduction: string(supernet.ReductionResidual)},
 		Sharing: SharingSettings{Images: 1000}, Training: training.DefaultSettings(), Proxy: proxy.DefaultSettings(),
 		Exec: command.DefaultSettings(), Costs: cost.DefaultSettings(),
 	}
@@ -126,6 +127,9 @@ func (st Settings) Validate(path string) error {
 	check(st.Network.Stages >= 1, "network.stages", "%d stages; at least 1 is needed", st.Network.Stages)
 	if stems := supernet.Stems(); !slices.Contains(stems, st.Network.Stem) {
 		errs = append(errs, pipeline.UnknownValue(at("network.stem"), st.Network.Stem, stems))
+	}
+	if reductions := supernet.Reductions(); !slices.Contains(reductions, st.Network.Reduction) {
+		errs = append(errs, pipeline.UnknownValue(at("network.reduction"), st.Network.Reduction, reductions))
 	}
 	errs = append(errs, st.Costs.Validate(at("costs")))
 	for i, name := range st.Costs.Metrics {

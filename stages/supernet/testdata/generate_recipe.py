@@ -3,8 +3,8 @@
 
     python3 stages/supernet/testdata/generate_recipe.py      (torch 2.15)
 
-Networks of NAS-Bench-201 with one cell a stage and 4 channels, 4 images of 16x16, and each of the stems pooled and deep (see Stem in
-the Go code). Their cells have 3x3 convolutions and one skip connection. SGD with Nesterov momentum, label smoothing, and weight decay
+Networks of NAS-Bench-201 with one cell a stage and 4 channels, 4 images of 16x16, and each of the stems pooled, deep and whitened (see Stem in
+the Go code), the last with reductions that pool. Their cells have 3x3 convolutions and one skip connection. SGD with Nesterov momentum, label smoothing, and weight decay
 for the weights of convolutions and of the linear layer only; an exponential moving average of weights and running statistics by
 torch.optim.swa_utils.AveragedModel, which begins with the first step's. Inputs and weights are made by the function noise, which the Go
 test has too. PyTorch computes in float64.
@@ -35,6 +35,26 @@ class Cell(nn.Module):
         return states[-1]
 
 
+class Pooled(nn.Module):
+    def __init__(self, cin, cout):
+        super().__init__()
+        self.weight, self.bn = Conv(cin, cout, 3), nn.BatchNorm2d(cout)
+
+    def forward(self, x):
+        return self.bn(F.max_pool2d(self.weight(F.relu(x)), 2))
+
+
+class Whitened(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.patches = Named(weight=Conv(3, 24, 2))
+        self.weight, self.bn = Conv(24, c, 3), nn.BatchNorm2d(c)
+
+    def forward(self, x):
+        x = F.conv2d(F.pad(x, (0, 1, 0, 1)), self.patches.weight.weight)
+        return self.bn(F.max_pool2d(self.weight(F.relu(x)), 2))
+
+
 class Network(nn.Module):
     def __init__(self, c, classes, stem):
         super().__init__()
@@ -42,12 +62,14 @@ class Network(nn.Module):
         if stem == "deep":
             first = Named(weight=Conv(3, c // 2, 3), bn=nn.BatchNorm2d(c // 2), relu=nn.ReLU())
             self.stem = Named(first=first, weight=Conv(c // 2, c, 3), bn=nn.BatchNorm2d(c), pool=pool)
+        elif stem == "whitened":
+            self.stem = Whitened(c)
         else:
             self.stem = Named(weight=Conv(3, c, 3), bn=nn.BatchNorm2d(c), pool=pool)
         for stage in range(3):
             self.add_module("stage%d" % stage, Named(cell0=Cell(c)))
             if stage < 2:
-                self.add_module("reduction%d" % stage, Residual(c, 2 * c))
+                self.add_module("reduction%d" % stage, (Pooled if stem == "whitened" else Residual)(c, 2 * c))
                 c *= 2
         self.head = nn.Module()
         self.head.bn, self.head.linear = nn.BatchNorm2d(c), nn.Linear(c, classes)
@@ -62,7 +84,7 @@ class Network(nn.Module):
 
 
 def named(n):
-    return name_of(n).replace("first.weight.weight", "first.weight")
+    return name_of(n).replace(".weight.weight", ".weight")
 
 
 def recipe(stem):
@@ -83,7 +105,7 @@ def recipe(stem):
     store(stem, "losses", torch.stack(losses))
     store(stem, "params", flat(params, lambda p: p))
     averaged = dict((named(n), p) for n, p in average.module.named_parameters())
-    store(stem, "averaged", torch.cat([averaged[n.replace("first.weight.weight", "first.weight")].reshape(-1) for n, _ in params]))
+    store(stem, "averaged", torch.cat([averaged[n.replace(".weight.weight", ".weight")].reshape(-1) for n, _ in params]))
     for name, module in (("running", net), ("averaged_running", average.module)):
         buffers = sorted((named(n), b) for n, b in module.named_buffers() if "running" in n)
         store(stem, name, torch.cat([b for _, b in buffers]))
@@ -111,4 +133,5 @@ if __name__ == "__main__":
     mixed()
     recipe("pooled")
     recipe("deep")
+    recipe("whitened")
     save(os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipe.safetensors"))
