@@ -38,8 +38,11 @@ func DefaultBudget() Budget { return Budget{MostChannels: 128, MostCells: 3} }
 
 // given tells whether there is any bound, timed whether there is one on the training's time.
 func (b Budget) given() bool {
-	return b.timed() || b.Parameters > 0 || b.MultiplyAdds > 0 || b.LatencyMS > 0
+	return b.Measured() || b.Parameters > 0 || b.MultiplyAdds > 0
 }
+
+// Measured tells whether there is a bound on what has to be measured on this machine: time or latency.
+func (b Budget) Measured() bool { return b.timed() || b.LatencyMS > 0 }
 
 func (b Budget) timed() bool { return b.ProcessorMinutes > 0 || b.Minutes > 0 }
 
@@ -197,7 +200,7 @@ func (s *Settings) choose(ctx context.Context, rt *runtime.Runtime, job *pipelin
 	if err := f.affordable(ctx, smallest); err != nil {
 		return nil, err
 	}
-	if s.Budget.timed() || s.Budget.LatencyMS > 0 {
+	if s.Budget.Measured() {
 		for range mostMeasured {
 			next, ok := f.next(all)
 			if !ok {

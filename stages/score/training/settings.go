@@ -9,7 +9,9 @@ import (
 	"github.com/plateau-nas/plateau/stages/train"
 )
 
-// Settings say how architectures are trained: the settings of the stage kind "train" and those of budgets.
+// Settings say how architectures are trained: the settings of the stage kind "train" and those of budgets. With a bound on parameters or
+// multiply-adds every architecture is stacked and widened to it, so that they are compared at equal cost; otherwise all have the same
+// channels and cells.
 type Settings struct {
 	train.Settings `yaml:",inline"`
 	Budgets        []int `yaml:"budgets" doc:"For halving: epochs of the lower training budgets, ascending; epochs is the last one."`
@@ -35,7 +37,7 @@ func (st Settings) Validate(path string) error {
 	}
 	errs = append(errs, below(path, st.Settings.Validate()))
 	check(!st.UseValid, "use_valid", "architectures are compared on the validation images, so they cannot be trained on; leave it out")
-	check(st.Budget == train.DefaultBudget(), "budget", "architectures are compared at one size, by channels and cells; leave the budget to the stage train")
+	check(!st.Budget.Measured(), "budget", "architectures are compared by what does not depend on the machine; bound parameters or multiply_adds here, and leave time and latency to the stage train")
 	for i, n := range st.Budgets {
 		setting := fmt.Sprintf("budgets[%d]", i)
 		check(n >= 1 && n < st.Epochs, setting, "%d is not between 1 and less than the %d epochs", n, st.Epochs)

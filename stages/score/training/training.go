@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/pipeline"
@@ -66,7 +67,7 @@ func New(o Options, st Settings, epochs int) (*Evaluator, error) {
 }
 
 // Evaluate implements score.Evaluator. The score is the negative loss on the validation images. An architecture whose training diverges
-// fails.
+// fails, as does one whose smallest network is larger than the budget.
 func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architecture) ([]score.Result, error) {
 	wrap := func(err error) error { return fmt.Errorf("evaluating by training: %w", err) }
 	for _, a := range architectures {
@@ -98,6 +99,9 @@ func (e *Evaluator) one(ctx context.Context, a space.Architecture) (score.Result
 	trained, err := e.Train(ctx, a)
 	if diverged := new(train.DivergedError); errors.As(err, &diverged) {
 		return score.Failed(diverged), nil
+	}
+	if tight := new(pipeline.SettingError); errors.As(err, &tight) && strings.HasPrefix(tight.Path, "budget.") {
+		return score.Failed(tight), nil // others may fit
 	}
 	if err != nil {
 		return score.Result{}, err
@@ -131,6 +135,11 @@ func (e *Evaluator) Train(ctx context.Context, a space.Architecture) (_ *train.T
 		name += fmt.Sprintf("-%d", e.epochs)
 		recipe.Warmup *= float64(e.epochs) / float64(recipe.Epochs)
 		recipe.Epochs = e.epochs
+	}
+	quiet := pipeline.NewJob(pipeline.JobConfig{ID: "training", Seed: e.options.Seed})
+	recipe, _, err = recipe.Fitted(ctx, e.options.Runtime, quiet, e.options.Space, text, e.options.Data)
+	if err != nil {
+		return nil, err
 	}
 	net, err := recipe.Network(e.options.Space, text, e.options.Data)
 	if err != nil {

@@ -73,6 +73,43 @@ func TestBudgetsContinue(t *testing.T) {
 	}
 }
 
+// At equal cost an architecture of few operations is wider, and one that is too large at any width fails alone.
+func TestEqualCost(t *testing.T) {
+	st := settings()
+	st.Epochs = 1
+	sparse, full := space.Architecture{0, 0, 0, 3, 0, 0}, space.Architecture{3, 3, 3, 3, 3, 3}
+	e := evaluator(t, st, 1, t.TempDir(), nil)
+	one, err := e.Train(t.Context(), full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Network.Channels != st.Channels {
+		t.Fatalf("without a bound there are %d channels", one.Network.Channels)
+	}
+	st.Budget.MultiplyAdds, st.Budget.MostCells = 900_000, 1
+	e = evaluator(t, st, 1, t.TempDir(), nil)
+	var channels []int
+	for _, a := range []space.Architecture{sparse, full} {
+		trained, err := e.Train(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		channels = append(channels, trained.Network.Channels)
+	}
+	if channels[0] <= channels[1] || channels[1] <= st.Channels {
+		t.Errorf("the channels are %v", channels)
+	}
+	st.Budget.MultiplyAdds = 50_000 // more than the sparse one has with two channels, less than the full one
+	r, err := evaluator(t, st, 1, t.TempDir(), nil).Evaluate(t.Context(), []space.Architecture{sparse, full})
+	if err != nil || !r[0].OK() || r[1].OK() || !strings.Contains(r[1].Failure, "multiply-adds") {
+		t.Errorf("%+v: %v", r, err)
+	}
+	st.Budget.LatencyMS = 1
+	if err := st.Validate("training"); err == nil || !strings.Contains(err.Error(), "training.budget") {
+		t.Errorf("a bound that is measured: %v", err)
+	}
+}
+
 func TestTrainingsOfTheirOwnLeaveNothing(t *testing.T) {
 	st, folder := settings(), t.TempDir()
 	var logged []string
