@@ -57,7 +57,7 @@ func DefaultSettings() Settings {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "sample",
-		Version: 5,
+		Version: 6,
 		Doc:     "Searches by random search, evolution, local search, successive halving, Parzen estimators or a Gaussian process, on scores or on those of neighborhoods, with any evaluator.",
 		Inputs: append(evaluator.Ports(), pipeline.Port{
 			Name: "truth", Type: "table", Optional: true, Explicit: true, Doc: "A table that the order of everything assessed is held against when the search is over; the search does not see it.",
@@ -196,7 +196,7 @@ func (s *stage) write(ctx context.Context, job *pipeline.Job, o *opened, out *sa
 	if err := result.WriteArchitecture(job.Output("architecture"), found); err != nil {
 		return err
 	}
-	if err := writeTrajectory(job.Output("trajectory"), sp, out.Trajectory); err != nil {
+	if err := s.writeTrajectory(job.Output("trajectory"), sp, out.Trajectory); err != nil {
 		return err
 	}
 	if err := result.WriteScores(job.Output("scores"), o.main().Record(sp, o.sample)); err != nil {
@@ -208,8 +208,8 @@ func (s *stage) write(ctx context.Context, job *pipeline.Job, o *opened, out *sa
 	if out.Best.Value.Violation > 0 {
 		job.Warn("no architecture that was evaluated keeps the constraints; this one breaks them least: %s", s.Objective.Broken(out.Best.Own))
 	}
-	job.Metric("own_score", out.Best.Own.Score)
-	lines := []string{fmt.Sprintf("%s: %s, own score %.4g", s.Name(), found.Architecture, out.Best.Own.Score)}
+	job.Metric("own_score", *found.OwnScore)
+	lines := []string{fmt.Sprintf("%s: %s, own score %.4g", s.Name(), found.Architecture, *found.OwnScore)}
 	if found.NeighborhoodScore != nil {
 		job.Metric("neighborhood_score", *found.NeighborhoodScore)
 		lines[0] += fmt.Sprintf(", %s over %d neighbors %.4g", s.Neighborhood.Aggregate, out.Best.Neighbors, *found.NeighborhoodScore)
@@ -234,6 +234,9 @@ func (s *stage) write(ctx context.Context, job *pipeline.Job, o *opened, out *sa
 	if judged != "" {
 		lines = append(lines, judged)
 	}
+	if s.Objective.Combine == objective.Ranks {
+		about = "the weighted mean of the ranks of " + enumerate(s.Objective.Goals) + " among all that was scored, 1 being the best of all in each"
+	}
 	job.Summary(strings.Join(append(lines, "The score is "+about+"."), "\n"))
 	return nil
 }
@@ -246,7 +249,8 @@ func (s *Settings) found(job *pipeline.Job, sp *space.Space, out *sampling.Outco
 	}
 	a := result.NewArchitecture(sp, out.Best.Architecture)
 	a.Algorithm, a.Seed, a.Settings = s.Name(), job.Seed, settings
-	a.OwnScore, a.NeighborhoodScore = &out.Best.Own.Score, aggregate(out.Best)
+	own := s.ownScore(out.Best)
+	a.OwnScore, a.NeighborhoodScore = &own, aggregate(out.Best)
 	finalists := out.Front
 	for _, c := range out.Ranked {
 		if len(finalists) >= max(s.Finalists, len(out.Front)) {
@@ -262,10 +266,19 @@ func (s *Settings) found(job *pipeline.Job, sp *space.Space, out *sampling.Outco
 	}
 	for i, c := range finalists {
 		a.Candidates = append(a.Candidates, result.Candidate{
-			Architecture: sp.Format(c.Architecture), Score: c.Own.Score, NeighborhoodScore: aggregate(c), Metrics: c.Own.Metrics, Front: i < len(out.Front),
+			Architecture: sp.Format(c.Architecture), Score: s.ownScore(c), NeighborhoodScore: aggregate(c), Metrics: c.Own.Metrics, Front: i < len(out.Front),
 		})
 	}
 	return a, nil
+}
+
+// ownScore returns the score of an architecture by itself, in the units of its neighborhood's: that of the evaluator or, where the
+// objective combines ranks, the weighted mean of its ranks among all that was scored, from 0 to 1.
+func (s *Settings) ownScore(c sampling.Candidate) float64 {
+	if s.Objective.Combine == objective.Ranks && len(c.Alone.Numbers) == 1 {
+		return c.Alone.Numbers[0]
+	}
+	return c.Own.Score
 }
 
 // aggregate returns the score of the neighborhood, nil where there is none or the value is made of several numbers.
@@ -274,4 +287,21 @@ func aggregate(c sampling.Candidate) *float64 {
 		return nil
 	}
 	return &c.Value.Numbers[0]
+}
+
+// enumerate names goals: "a, b and c".
+func enumerate(goals []objective.Goal) string {
+	var names []string
+	for _, g := range goals {
+		name := g.Metric
+		if g.Weight < 0 {
+			name = "small " + name
+		}
+		names = append(names, name)
+	}
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }

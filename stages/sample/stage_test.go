@@ -206,6 +206,16 @@ func TestScoresOfAnEarlierStageAreSearched(t *testing.T) {
 	if res.Metrics["evaluations"] != 15625 {
 		t.Errorf("%v evaluations", res.Metrics["evaluations"])
 	}
+	// The own score is in the units of the neighborhood's: without one it is what the search goes by.
+	alone := found(t, stagetest.Run{Kind: open, Settings: strings.Replace(settings, "radius: 1", "radius: 0", 1), Inputs: earlier}.Must(t))
+	for i, c := range alone.Candidates[1:] {
+		if before := alone.Candidates[i].Score; c.Score > before || before > 1 || c.Score < 0.5 {
+			t.Errorf("ranks of %v come before ranks of %v", before, c.Score)
+		}
+	}
+	if own := res.Metrics["own_score"]; own != a.Candidates[0].Score || own > alone.Candidates[0].Score || own < 0 || !strings.Contains(res.Summary, "the ranks of score and small cost") {
+		t.Errorf("the own score is %v, %v the best of all: %s", own, alone.Candidates[0].Score, res.Summary)
+	}
 	// Held against the table that it comes from, the order is that of the table.
 	earlier["truth"] = in["table"]
 	res = stagetest.Run{Kind: open, Settings: "{algorithm: exhaustive, budget: 15625, neighborhood: {radius: 0}, evaluator: {kind: scores}}", Inputs: earlier}.Must(t)

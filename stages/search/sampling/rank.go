@@ -134,6 +134,8 @@ func (p *pool) ranked() []*entry {
 // export returns an entry as others see it.
 func (e *entry) export() Candidate {
 	e.pool.refresh(e)
-	value := objective.Value{Numbers: slices.Clone(e.value.Numbers), Violation: e.value.Violation}
-	return Candidate{Architecture: e.arch.Clone(), Own: e.result, Value: value, Aggregated: e.aggregated, Neighbors: e.neighbors, Fidelity: e.pool.level}
+	clone := func(v objective.Value) objective.Value {
+		return objective.Value{Numbers: slices.Clone(v.Numbers), Violation: v.Violation}
+	}
+	return Candidate{Architecture: e.arch.Clone(), Own: e.result, Alone: clone(e.own), Value: clone(e.value), Aggregated: e.aggregated, Neighbors: e.neighbors, Fidelity: e.pool.level}
 }

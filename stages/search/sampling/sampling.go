@@ -49,6 +49,7 @@ type Options struct {
 type Candidate struct {
 	Architecture space.Architecture
 	Own          score.Result
+	Alone        objective.Value // what the objective makes of the architecture itself; where ranks are combined, its rank among all that is known
 	Value        objective.Value // by which it is compared
 	// Aggregated tells whether the value is that of a neighborhood; false for all at radius 0, and with the policy staged for
 	// those that are not, or not yet, in the top share. Such a one is never preferred to one whose value is aggregated.
