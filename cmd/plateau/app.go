@@ -21,6 +21,7 @@ type app struct {
 	args     []string
 	stdout   io.Writer
 	stderr   *os.File
+	stdin    io.Reader // nil for the process's own
 	registry func(runtime.Opener) (*pipeline.Registry, error)
 	prober   runtime.Prober
 
@@ -76,7 +77,7 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	for _, add := range []func(*app) *cobra.Command{
-		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newExportCommand, newBenchCommand,
+		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newPredictCommand, newExportCommand, newBenchCommand,
 		newRunsCommand, newWatchCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand, newReferenceCommand,
 	} {
 		root.AddCommand(add(a))
@@ -139,4 +140,12 @@ func (a *app) setSink(s humanSink) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sink = s
+}
+
+// input is what a command reads that is told to read standard input.
+func (a *app) input() io.Reader {
+	if a.stdin != nil {
+		return a.stdin
+	}
+	return os.Stdin
 }

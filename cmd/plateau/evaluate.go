@@ -35,12 +35,10 @@ type evaluation struct {
 }
 
 type evaluateFlags struct {
-	dataset, split, labels, layout, channels, scores, output string
-
-	scale, center                   float64
-	mean, std                       []float64
-	size, limit, batch, latencyRuns int
-	json, ignoreEXIF                bool
+	modelFlags
+	dataset, split            string
+	limit, batch, latencyRuns int
+	json                      bool
 }
 
 func newEvaluateCommand(a *app) *cobra.Command {
@@ -86,32 +84,16 @@ data set. Whether scores are logits or probabilities is seen from the numbers, u
 			return writeAll(a.stdout, out.text())
 		},
 	}
+	f.add(cmd, "height and width that images are brought to; 0 for their own, and of a folder for the model's",
+		"how scores are matched with classes: a file of the model's class names, numbers, or auto (by names in the model, else numbers)")
 	s := cmd.Flags()
 	s.StringVar(&f.dataset, "dataset", "", "images to measure on, KIND:PATH: mnist, idx, cifar10, cifar100 or folder, and where it is")
 	s.StringVar(&f.split, "split", "", "images of the data set: test, train or all (default test; all of a folder that is not divided)")
 	s.IntVar(&f.limit, "limit", 0, "largest number of images, drawn with equal classes; 0 for all")
-	s.IntVar(&f.size, "size", 0, "height and width that images are brought to; 0 for their own, and of a folder for the model's")
-	s.BoolVar(&f.ignoreEXIF, "ignore-exif", false, "take a folder's images as they are stored; otherwise they are turned as the EXIF orientation of their camera says")
-	s.Float64Var(&f.center, "center", 1, "of a folder's images, the share of the center square's side that is shown; 0.875 is usual for ImageNet")
-	s.Float64Var(&f.scale, "scale", 1, "the model's number for the brightest pixel, such as 255 or 1 (default as the model says)")
-	s.Float64SliceVar(&f.mean, "mean", nil, "what is subtracted after the scale, one number or one a channel")
-	s.Float64SliceVar(&f.std, "std", nil, "what it is divided by then, one number or one a channel")
-	s.StringVar(&f.layout, "layout", string(evaluate.LayoutAuto), "order of the dimensions: nchw, nhwc or auto (from the shape that the model declares)")
-	s.StringVar(&f.channels, "channels", string(evaluate.ChannelsAuto), "convert images to the model's channels: gray, rgb, bgr, or auto for the images' own")
-	s.StringVar(&f.labels, "labels", labelsAuto, "how scores are matched with classes: a file of the model's class names, numbers, or auto (by names in the model, else numbers)")
-	s.StringVar(&f.output, "output", "", "name of the output with the scores, where several fit")
-	s.StringVar(&f.scores, "scores", string(evaluate.ScoresAuto), "what the scores are: logits, probabilities or auto")
 	s.IntVar(&f.batch, "batch", 64, "images a run; a model with a fixed batch keeps its own")
 	s.IntVar(&f.latencyRuns, "latency-runs", 200, "runs with a single image that are timed; 0 measures no latency")
 	s.BoolVar(&f.json, "json", false, "print one JSON object")
-	for name, values := range map[string][]string{
-		"split":    {dataset.SplitTest, dataset.SplitTrain, dataset.SplitAll},
-		"layout":   {string(evaluate.LayoutAuto), string(evaluate.LayoutNCHW), string(evaluate.LayoutNHWC)},
-		"channels": {string(evaluate.ChannelsAuto), string(evaluate.ChannelsGray), string(evaluate.ChannelsRGB), string(evaluate.ChannelsBGR)},
-		"scores":   {string(evaluate.ScoresAuto), string(evaluate.ScoresLogits), string(evaluate.ScoresProbabilities)},
-	} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	}
+	_ = cmd.RegisterFlagCompletionFunc("split", cobra.FixedCompletions([]string{dataset.SplitTest, dataset.SplitTrain, dataset.SplitAll}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
 
@@ -151,11 +133,23 @@ func (a *app) evaluate(ctx context.Context, model string, f evaluateFlags, given
 	} else if err != nil {
 		return nil, err
 	}
-	size := f.size
-	if size == 0 && source == dataset.SourceFolder {
-		size = about.Side(o.Layout)
+	shown := dataset.View{Size: f.size, Center: f.center, Stored: f.ignoreEXIF}
+	if source == dataset.SourceFolder {
+		own, err := about.View(o.Layout)
+		if err != nil {
+			return nil, err
+		}
+		if f.size == 0 {
+			shown.Size = own.Size
+		}
+		if !given("center") {
+			shown.Center = own.Center
+		}
+		if !given("ignore-exif") {
+			shown.Stored = own.Stored
+		}
 	}
-	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: size, Center: f.center, IgnoreEXIF: f.ignoreEXIF, Limit: f.limit})
+	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: shown.Size, Center: shown.Center, IgnoreEXIF: shown.Stored, Limit: f.limit})
 	if err != nil {
 		return nil, err
 	}
@@ -201,12 +195,10 @@ func (f *evaluateFlags) options(given func(flag string) bool) (evaluate.Options,
 	switch {
 	case err != nil:
 		return o, &usageError{err}
-	case !slices.Contains([]evaluate.Channels{evaluate.ChannelsAuto, evaluate.ChannelsGray, evaluate.ChannelsRGB, evaluate.ChannelsBGR}, o.Channels):
-		return o, usagef("--channels must be auto, gray, rgb or bgr, found %q", f.channels)
-	case f.limit < 0, f.size < 0, !(f.center > 0 && f.center <= 1):
-		return o, usagef("--limit %d, --size %d, --center %v: want 0 or more, 0 or more, and above 0 to 1", f.limit, f.size, f.center)
+	case f.limit < 0:
+		return o, usagef("--limit %d: want the largest number of images, or 0 for all", f.limit)
 	}
-	return o, nil
+	return o, f.check()
 }
 
 // classMap finds the score of each class, and says how. It is nil when the scores are those of the classes.

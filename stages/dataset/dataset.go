@@ -18,6 +18,9 @@ type Dataset struct {
 	// is for the final measurement alone. The images of Test are as networks take them; those of Train and Valid may be
 	// larger squares, for Augment.ResizedCrop to cut parts out of.
 	Train, Valid, Test *Images
+	// View is what the test images show of pictures, for those that a model made with this data set is to classify later. Nil when they
+	// were not read from pictures. Its Size is 0: it is that of Test.
+	View *View
 }
 
 // TrainValid returns the training and the validation split as one: what the winner of a search learns from. Normalize it

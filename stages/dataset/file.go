@@ -15,7 +15,8 @@ const (
 
 // Save writes the dataset to one safetensors file, whole or not at all. Equal datasets give equal bytes. The file
 // holds the tensors mean and std (F32, one value a channel) and for each split SPLIT.images (U8, NCHW) and SPLIT.labels
-// (I64), with SPLIT train, valid and test; the metadata has name, source and classes (a JSON list).
+// (I64), with SPLIT train, valid and test; the metadata has name, source and classes (a JSON list), and view (a JSON object) where
+// the images were read from pictures.
 func (d *Dataset) Save(path string) error {
 	if err := d.Check(); err != nil {
 		return fmt.Errorf("save dataset %s: %w", d.Name, err)
@@ -34,6 +35,13 @@ func (d *Dataset) Save(path string) error {
 			safetensors.Float32("mean", channels, d.Mean),
 			safetensors.Float32("std", channels, d.Std),
 		},
+	}
+	if d.View != nil {
+		view, err := json.Marshal(d.View)
+		if err != nil {
+			return fmt.Errorf("save dataset %s: view: %w", d.Name, err)
+		}
+		f.Metadata["view"] = string(view)
 	}
 	for _, s := range d.splits() {
 		im := s.images
@@ -74,6 +82,12 @@ func decode(f *safetensors.File) (*Dataset, error) {
 	d := &Dataset{Name: f.Metadata["name"], Source: f.Metadata["source"]}
 	if err := json.Unmarshal([]byte(f.Metadata["classes"]), &d.Classes); err != nil {
 		return nil, fmt.Errorf("metadata classes: %w", err)
+	}
+	if text, ok := f.Metadata["view"]; ok {
+		d.View = new(View)
+		if err := json.Unmarshal([]byte(text), d.View); err != nil {
+			return nil, fmt.Errorf("metadata view: %w", err)
+		}
 	}
 	var err error
 	if d.Mean, err = f.Float32("mean", -1); err != nil {

@@ -25,6 +25,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		say(note)
 	}
 	d.Name, d.Classes = folderName(s.Path), folder.classes
+	d.View = &View{Center: s.TestCenter, Stored: s.IgnoreEXIF}
 	train, test := folder.train, folder.test
 	if !folder.hasTest {
 		quotas := fractionQuotas(labelsOf(train).ClassCounts(len(d.Classes)), s.TestFraction)

@@ -182,6 +182,15 @@ func readPicture(path string, f framing) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
+	im, err := f.image(content)
+	if err != nil {
+		return nil, err
+	}
+	return im.Pixels, nil
+}
+
+// image returns the picture of a file as one image [3, size, size].
+func (f framing) image(content []byte) (*Images, error) {
 	picture, err := decodePicture(content)
 	if err != nil {
 		return nil, err
@@ -193,5 +202,5 @@ func readPicture(path string, f framing) ([]uint8, error) {
 	if !f.stored {
 		im = orientationOf(content).turn(im)
 	}
-	return im.Pixels, nil
+	return im, nil
 }

@@ -17,7 +17,7 @@ import (
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "dataset",
-		Version: 2,
+		Version: 3,
 		Doc:     "Draws or reads labeled images, divides them into training, validation and test split, and writes them to one file.",
 		Outputs: []pipeline.Output{{
 			Name: "dataset", Type: "dataset", File: "dataset.safetensors",

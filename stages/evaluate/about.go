@@ -1,9 +1,11 @@
 package evaluate
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/plateau-nas/plateau/exporter/onnx"
+	"github.com/plateau-nas/plateau/stages/dataset"
 )
 
 // About is what can be known of a classifier before it runs.
@@ -61,4 +63,19 @@ func (a *About) Side(layout Layout) int {
 		return int(nhwc)
 	}
 	return 0
+}
+
+// View is what the model is to be shown of a picture, as far as its metadata and the shape of its input say: the whole center square
+// of a picture that stands upright where they say nothing, with size 0 where the model takes any size.
+func (a *About) View(layout Layout) (dataset.View, error) {
+	out := dataset.DefaultView(a.Side(layout))
+	if text, ok := a.Metadata[KeyView]; ok {
+		if err := json.Unmarshal([]byte(text), &out); err != nil {
+			return out, fmt.Errorf("the model's metadata %s: %w", KeyView, err)
+		}
+		if !(out.Center > 0 && out.Center <= 1) {
+			return out, fmt.Errorf("the model's metadata %s: %v of the center square's side, want above 0 and at most 1", KeyView, out.Center)
+		}
+	}
+	return out, nil
 }

@@ -86,7 +86,7 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 		warnOfClasses(s.Metadata(), classes, o.Warn)
 	}
 	t := newTally(len(classes), o.ClassMap)
-	output, err := chooseOutput(s.Outputs(), t, o.Output)
+	output, err := chooseOutput(s, wanted{fits: t.fits, classes: fmt.Sprintf("%d classes", t.classes), shape: fmt.Sprintf("[batch, %d]", t.classes)}, o.Output)
 	if err != nil {
 		return nil, err
 	}
@@ -246,9 +246,16 @@ func cost(out *result.Metrics, m *onnx.ModelProto, f *feed, metadata map[string]
 	}
 }
 
-// chooseOutput finds the output with the scores.
-func chooseOutput(outputs []runtime.IOInfo, t *tally, wanted string) (string, error) {
-	classes := t.classes
+// wanted is what an output with scores must be.
+type wanted struct {
+	fits    func(scores int64) bool // tells whether a picture may have so many scores
+	classes string                  // "10 classes"
+	shape   string                  // "[batch, 10]"
+}
+
+// chooseOutput finds the output with the scores: the one that is named, else the only one that fits, else of those that fit the one that
+// has the name of what the model's metadata say its scores are, as in models that give both logits and probabilities.
+func chooseOutput(s *runtime.Session, want wanted, name string) (string, error) {
 	fits := func(o runtime.IOInfo) bool {
 		if o.DType != runtime.Float32 {
 			return false
@@ -261,15 +268,16 @@ func chooseOutput(outputs []runtime.IOInfo, t *tally, wanted string) (string, er
 			elements *= d
 		}
 		if len(o.Shape) == 1 { // a single image without a batch dimension, or a size that is not declared
-			return o.Shape[0] < 0 || t.fits(o.Shape[0])
+			return o.Shape[0] < 0 || want.fits(o.Shape[0])
 		}
-		return o.Shape == nil || len(o.Shape) > 1 && t.fits(elements)
+		return o.Shape == nil || len(o.Shape) > 1 && want.fits(elements)
 	}
+	outputs, said := s.Outputs(), s.Metadata()[KeyOutput]
 	var found []string
 	for _, o := range outputs {
-		if o.Name == wanted {
+		if o.Name == name {
 			if !fits(o) {
-				return "", fmt.Errorf("its output %s does not hold float32 scores of %d classes", o, classes)
+				return "", fmt.Errorf("its output %s does not hold float32 scores of %s", o, want.classes)
 			}
 			return o.Name, nil
 		}
@@ -278,10 +286,12 @@ func chooseOutput(outputs []runtime.IOInfo, t *tally, wanted string) (string, er
 		}
 	}
 	switch {
-	case wanted != "":
-		return "", fmt.Errorf("it has no output %q; it gives %s", wanted, describe(outputs))
+	case name != "":
+		return "", fmt.Errorf("it has no output %q; it gives %s", name, describe(outputs))
 	case len(found) == 0:
-		return "", fmt.Errorf("it is no classifier for %d classes: it gives %s, none of which is [batch, %d] float32", classes, describe(outputs), classes)
+		return "", fmt.Errorf("it is no classifier for %s: it gives %s, none of which is %s float32", want.classes, describe(outputs), want.shape)
+	case len(found) > 1 && slices.Contains(found, said):
+		return said, nil
 	case len(found) > 1:
 		return "", fmt.Errorf("it has several outputs that could hold the scores: %s; name one with output", describe(outputs))
 	}

@@ -49,6 +49,7 @@ const (
 	KeyOutput        = "plateau.output"        // a Scores
 	KeyNormalization = "plateau.normalization" // JSON object with the lists mean and std, of pixel / 255, by channel
 	KeyParameters    = "plateau.parameters"    // trainable parameters, counted before normalizations were folded
+	KeyView          = "plateau.view"          // JSON object: what the model was shown of a picture (dataset.View)
 )
 
 // Settings are the settings of the stage kind "evaluate", and those of Options that a person chooses. Start from

@@ -54,7 +54,7 @@ func (t *tally) add(scores []float32, label int64) error {
 	if t.scoreOf != nil {
 		own = t.scoreOf[label]
 	}
-	sum, high := 0.0, math.Inf(-1)
+	high := math.Inf(-1)
 	for i, v := range scores {
 		x := float64(v)
 		if math.IsNaN(x) || math.IsInf(x, 1) {
@@ -67,11 +67,9 @@ func (t *tally) add(scores []float32, label int64) error {
 		if v > scores[own] || v == scores[own] && i < own {
 			better++
 		}
-		sum += x
 		high = max(high, x)
-		t.probable = t.probable && x >= -probabilitySlack && x <= 1+probabilitySlack
 	}
-	t.probable = t.probable && math.Abs(sum-1) <= probabilitySlack
+	t.probable = t.probable && probable(scores)
 	if math.IsInf(high, -1) {
 		return fmt.Errorf("all scores of image %d are -Inf", t.count)
 	}
@@ -113,6 +111,19 @@ const (
 	// smallestProbability bounds the loss of an image whose class was given no probability at all.
 	smallestProbability = 1e-12
 )
+
+// probable tells whether the scores of an image could be probabilities.
+func probable(scores []float32) bool {
+	sum := 0.0
+	for _, v := range scores {
+		x := float64(v)
+		if x < -probabilitySlack || x > 1+probabilitySlack {
+			return false
+		}
+		sum += x
+	}
+	return math.Abs(sum-1) <= probabilitySlack
+}
 
 // fill writes what has been gathered into the metrics. from says where scores is from.
 func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes []string) {
