@@ -53,6 +53,7 @@ stage leave; in a run directory, and beside a network.json, they are found. An a
 that was trained: give --channels and --cells, those of the training.`),
 		Example: strings.Trim(`
   plateau export runs/cifar10 -o classifier.onnx --softmax
+  plateau export runs/cifar10 -o classifier/
   plateau export runs/mine/train/network.json --dataset runs/mine/data/dataset.safetensors -o classifier.onnx
   plateau export architecture.json --weights weights.safetensors --dataset dataset.safetensors --channels 16 --cells 5 -o classifier.onnx`, "\n"),
 		Args: cobra.ExactArgs(1),
@@ -68,7 +69,7 @@ that was trained: give --channels and --cells, those of the training.`),
 		},
 	}
 	s := cmd.Flags()
-	s.StringVarP(&f.output, "output", "o", "model.onnx", "the file to write")
+	s.StringVarP(&f.output, "output", "o", "model.onnx", "the file to write; or a folder, which also gets the names of the classes, a model card and programs that use the model")
 	s.StringVar(&f.stage, "stage", "", "the stage of the run that trained the network, where there are several")
 	s.StringVar(&f.weights, "weights", "", "weights.safetensors of the training (default beside network.json)")
 	s.StringVar(&f.dataset, "dataset", "", "dataset.safetensors of the data that the network was trained on (default the run's)")
@@ -78,7 +79,7 @@ that was trained: give --channels and --cells, those of the training.`),
 	s.StringVar(&f.stem, "stem", "", "for an architecture.json, how the network begins, as in the stage train: cifar (default), imagenet, pooled, deep or whitened")
 	s.StringVar(&f.reduction, "reduction", "", "for an architecture.json, what lies between stages: residual (default) or pooled")
 	s.StringVar(&f.input, "input", string(evaluate.InputPixels), "numbers that the model takes: pixels (0 to 255), unit (0 to 1) or normalized")
-	s.BoolVar(&f.softmax, "softmax", false, "give probabilities rather than logits")
+	s.BoolVar(&f.softmax, "softmax", false, "give probabilities alone; otherwise logits, and probabilities as a second output")
 	s.BoolVar(&f.force, "force", false, "replace a file that is there")
 	s.BoolVar(&f.json, "json", false, "print one JSON object")
 	// The flag is there, so this cannot fail.
@@ -91,6 +92,11 @@ func (a *app) export(ctx context.Context, from string, f exportFlags) (out *expo
 	settings.Input, settings.Softmax = evaluate.Input(f.input), f.softmax
 	if err := settings.Validate(); err != nil {
 		return nil, "", &usageError{err}
+	}
+	folder := ""
+	if info, err := os.Stat(f.output); err == nil && info.IsDir() || strings.HasSuffix(f.output, "/") || strings.HasSuffix(f.output, string(filepath.Separator)) {
+		folder = f.output
+		f.output = filepath.Join(folder, "model.onnx")
 	}
 	if _, err := os.Stat(f.output); err == nil && !f.force {
 		return nil, "", usagef("%s is there already; give another -o, or --force to replace it", f.output)
@@ -113,6 +119,14 @@ func (a *app) export(ctx context.Context, from string, f exportFlags) (out *expo
 	data, err := os.ReadFile(unchecked)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the checked model: %w", err)
+	}
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return nil, "", fmt.Errorf("making the folder of the model: %w", err)
+		}
+		if err := m.WriteBeside(folder); err != nil {
+			return nil, "", err
+		}
 	}
 	if err := atomicfile.WriteBytes(f.output, data); err != nil {
 		return nil, "", err

@@ -60,6 +60,29 @@ func TestExportWritesWhatTheStageWrites(t *testing.T) {
 	exportAs(filepath.Join(run, "train", "network.json"), "--dataset", data)
 	exportAs(filepath.Join(run, "architecture", "architecture.json"), "--weights", weights, "--dataset", data, "--channels", "2", "--cells", "1")
 
+	// A folder gets all that the stage leaves, but for the checks, which are printed.
+	folder := filepath.Join(dir, "shipped") + string(filepath.Separator)
+	if _, said, err := call(t, "export", run, "-o", folder); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	left, err := os.ReadDir(filepath.Join(run, "export"))
+	if err != nil || len(left) < 10 {
+		t.Fatalf("%v, %d files", err, len(left))
+	}
+	for _, e := range left {
+		want, err := os.ReadFile(filepath.Join(run, "export", e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(folder, e.Name())); e.Name() != "checks.json" && (err != nil || !bytes.Equal(got, want)) {
+			t.Errorf("%s: %v, equal %v", e.Name(), err, bytes.Equal(got, want))
+		}
+	}
+	picture := filepath.Join(writePictures(t), "red", "a.png")
+	if out, said, err := call(t, "predict", run, picture, "--format", "csv", "--top", "0"); err != nil || strings.Count(out, picture) != 10 {
+		t.Errorf("predict by the run's folder: %v %s %s", err, said, out)
+	}
+
 	path := filepath.Join(dir, "again.onnx")
 	out, _, err := call(t, "export", run, "-o", path, "--softmax", "--json")
 	if err != nil {

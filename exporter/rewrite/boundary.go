@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/plateau-nas/plateau/exporter/onnx"
 )
 
@@ -41,25 +43,49 @@ func NormalizeInput(m *onnx.ModelProto, name string, mean, std []float32) error 
 	return nil
 }
 
-// AppendSoftmax replaces the named output [N, K] by its softmax over K, under a new name.
-func AppendSoftmax(m *onnx.ModelProto, logits, probabilities, doc string) error {
+// ReplaceBySoftmax replaces the named output [N, K] by its softmax over K, under a new name.
+func ReplaceBySoftmax(m *onnx.ModelProto, logits, probabilities, doc string) error {
+	at, err := appendSoftmax(m, logits, probabilities)
+	if err != nil {
+		return err
+	}
+	m.Graph.Output[at].Name, m.Graph.Output[at].DocString = probabilities, doc
+	return nil
+}
+
+// AddSoftmax adds an output behind the others: the softmax over K of the named output [N, K], which stays.
+func AddSoftmax(m *onnx.ModelProto, logits, probabilities, doc string) error {
+	at, err := appendSoftmax(m, logits, probabilities)
+	if err != nil {
+		return err
+	}
+	out := proto.Clone(m.Graph.Output[at]).(*onnx.ValueInfoProto)
+	out.Name, out.DocString = probabilities, doc
+	m.Graph.Output = append(m.Graph.Output, out)
+	return nil
+}
+
+// appendSoftmax adds the node, and returns the place of the output that it reads.
+func appendSoftmax(m *onnx.ModelProto, logits, probabilities string) (int, error) {
+	wrap := func(format string, args ...any) error {
+		return fmt.Errorf("append softmax to %q: %w", logits, fmt.Errorf(format, args...))
+	}
 	g := m.GetGraph()
 	at := slices.IndexFunc(g.GetOutput(), func(v *onnx.ValueInfoProto) bool { return v.GetName() == logits })
 	if at < 0 {
-		return fmt.Errorf("append softmax to %q: the model has no such output, it has %v", logits, names(g.GetOutput()))
+		return 0, wrap("the model has no such output, it has %v", names(g.GetOutput()))
 	}
 	if shape := g.GetOutput()[at].Shape(); len(shape) != 2 {
-		return fmt.Errorf("append softmax to %q: the shape is %v, not [batch, classes]", logits, shape)
+		return 0, wrap("the shape is %v, not [batch, classes]", shape)
 	}
 	if x := newIndex(m); x.taken[probabilities] {
-		return fmt.Errorf("append softmax to %q: the name %q is taken", logits, probabilities)
+		return 0, wrap("the name %q is taken", probabilities)
 	}
 	g.Node = append(g.Node, &onnx.NodeProto{
 		OpType: "Softmax", Name: probabilities, Input: []string{logits}, Output: []string{probabilities},
 		Attribute: []*onnx.AttributeProto{onnx.IntAttribute("axis", 1)}, // explicit, since the default changed with opset 13
 	})
-	g.Output[at].Name, g.Output[at].DocString = probabilities, doc
-	return nil
+	return at, nil
 }
 
 func names(vs []*onnx.ValueInfoProto) []string {

@@ -129,6 +129,6 @@ func FuzzRewrite(f *testing.F) {
 		_, _ = CostOf(m, nil)
 		_ = Simplify(m)
 		_ = NormalizeInput(m, "x", []float32{1, 1, 1, 1}, []float32{1, 1, 1, 1})
-		_ = AppendSoftmax(m, "y", "p", "")
+		_ = ReplaceBySoftmax(m, "y", "p", "")
 	})
 }

@@ -272,7 +272,7 @@ func TestRemoveIdentityAndUnused(t *testing.T) {
 	}
 }
 
-func TestNormalizeInputAndAppendSoftmax(t *testing.T) {
+func TestNormalizeInputAndReplaceBySoftmax(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	g := graph.New("classifier")
 	x := g.Input("images", graph.Float32, []int{2, 3, 4, 4}, "")
@@ -293,8 +293,15 @@ func TestNormalizeInputAndAppendSoftmax(t *testing.T) {
 	if err := rewrite.NormalizeInput(after, "images", mean, std); err != nil {
 		t.Fatal(err)
 	}
-	if err := rewrite.AppendSoftmax(after, "logits", "probabilities", ""); err != nil {
+	if err := rewrite.ReplaceBySoftmax(after, "logits", "probabilities", ""); err != nil {
 		t.Fatal(err)
+	}
+	both := clone(before)
+	if err := rewrite.AddSoftmax(both, "logits", "probabilities", "shares"); err != nil {
+		t.Fatal(err)
+	}
+	if out := both.Graph.Output; len(out) != 2 || out[0].GetName() != "logits" || out[1].GetName() != "probabilities" || out[1].GetDocString() != "shares" || out[0].GetDocString() == "shares" {
+		t.Errorf("outputs %v", out)
 	}
 	shape := []int64{2, 3, 4, 4}
 	logits := run(t, before, map[string]runtime.Tensor{"images": {Shape: shape, Data: normalized}})
@@ -309,13 +316,16 @@ func TestNormalizeInputAndAppendSoftmax(t *testing.T) {
 		}
 	}
 	same(t, want, run(t, after, map[string]runtime.Tensor{"images": {Shape: shape, Data: pixels}}))
+	same(t, logits, run(t, both, map[string]runtime.Tensor{"images": {Shape: shape, Data: normalized}}))
+	both.Graph.Output = both.Graph.Output[1:]
+	same(t, want, run(t, both, map[string]runtime.Tensor{"images": {Shape: shape, Data: normalized}}))
 
 	for name, mistake := range map[string]error{
 		"no such input":     rewrite.NormalizeInput(clone(before), "image", mean, std),
 		"channels":          rewrite.NormalizeInput(clone(before), "images", mean[:1], std[:1]),
 		"zero deviation":    rewrite.NormalizeInput(clone(before), "images", mean, []float32{1, 0, 1}),
-		"no such output":    rewrite.AppendSoftmax(clone(before), "scores", "probabilities", ""),
-		"taken output name": rewrite.AppendSoftmax(clone(before), "logits", "w", ""),
+		"no such output":    rewrite.ReplaceBySoftmax(clone(before), "scores", "probabilities", ""),
+		"taken output name": rewrite.ReplaceBySoftmax(clone(before), "logits", "w", ""),
 	} {
 		if mistake == nil {
 			t.Errorf("%s: no error", name)

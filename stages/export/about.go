@@ -89,6 +89,7 @@ func (a about) metadata() (map[string]string, error) {
 		KeyDataset:                object{"name": a.data.Name, "source": a.data.Source, "train": count(a.data.Train), "valid": count(a.data.Valid), "test": count(a.data.Test)},
 		evaluate.KeyClasses:       a.data.Classes,
 		evaluate.KeyNormalization: object{"mean": a.data.Mean, "std": a.data.Std},
+		evaluate.KeyView:          a.view(),
 	} {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -97,6 +98,14 @@ func (a about) metadata() (map[string]string, error) {
 		out[key] = string(text)
 	}
 	return out, nil
+}
+
+// view is what the test images showed of pictures.
+func (a about) view() dataset.View {
+	if v := a.data.View; v != nil {
+		return *v
+	}
+	return dataset.DefaultView(0)
 }
 
 // stamp writes the metadata into the model, in the place of those of the graph that it was made from.

@@ -12,7 +12,7 @@ import (
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
-// Probabilities is the name of the output [batch, classes] of models with a softmax; without, it is supernet.Logits.
+// Probabilities is the name of the output [batch, classes] with the softmax of the logits.
 const Probabilities = "probabilities"
 
 // load reads a trained network and returns its inference form: normalized images in, logits out, normalization by
@@ -38,8 +38,25 @@ func load(networkPath, weightsPath string) (supernet.Network, *onnx.ModelProto, 
 	return n, m, err
 }
 
+// outputs are what a built model gives.
+type outputs int
+
+const (
+	logitsAlone outputs = iota
+	probabilitiesAlone
+	logitsAndProbabilities // the logits first, for programs that take the first output
+)
+
+// outputs are those that the settings ask for.
+func (s Settings) outputs() outputs {
+	if s.Softmax {
+		return probabilitiesAlone
+	}
+	return logitsAndProbabilities
+}
+
 // build makes the model that is shipped from the inference form of a network, which it leaves as it is.
-func build(reference *onnx.ModelProto, d *dataset.Dataset, s Settings) (*onnx.ModelProto, error) {
+func build(reference *onnx.ModelProto, d *dataset.Dataset, s Settings, gives outputs) (*onnx.ModelProto, error) {
 	m := proto.Clone(reference).(*onnx.ModelProto)
 	if err := rewrite.Simplify(m); err != nil {
 		return nil, err
@@ -58,14 +75,18 @@ func build(reference *onnx.ModelProto, d *dataset.Dataset, s Settings) (*onnx.Mo
 	} else if err := rewrite.NormalizeInput(m, supernet.Images, mean, std); err != nil {
 		return nil, err
 	}
-	doc := fmt.Sprintf("One score for each class, in the order under %s; their softmax are probabilities.", evaluate.KeyClasses)
-	if s.Softmax {
-		doc = fmt.Sprintf("One probability for each class, in the order under %s.", evaluate.KeyClasses)
-		if err := rewrite.AppendSoftmax(m, supernet.Logits, Probabilities, doc); err != nil {
-			return nil, err
-		}
+	m.Graph.Output[0].DocString = fmt.Sprintf("One score for each class, in the order under %s; their softmax are probabilities.", evaluate.KeyClasses)
+	doc := fmt.Sprintf("One probability for each class, in the order under %s.", evaluate.KeyClasses)
+	var err error
+	switch gives {
+	case probabilitiesAlone:
+		err = rewrite.ReplaceBySoftmax(m, supernet.Logits, Probabilities, doc)
+	case logitsAndProbabilities:
+		err = rewrite.AddSoftmax(m, supernet.Logits, Probabilities, doc)
 	}
-	m.Graph.Output[0].DocString = doc
+	if err != nil {
+		return nil, err
+	}
 	m.Graph.Input[0].DocString = fmt.Sprintf("Images [batch, %s, height, width]: %s.", channelNames(channels), takes)
 	return m, nil
 }
@@ -80,7 +101,7 @@ func channelNames(n int) string {
 	return fmt.Sprintf("%d channels", n)
 }
 
-// output is the name of the model's output.
+// output is the name of the output that the model is measured by.
 func (s Settings) output() string {
 	if s.Softmax {
 		return Probabilities

@@ -22,7 +22,11 @@ func Candidate(path string, n supernet.Network, weights, statistics []float32, d
 	if err != nil {
 		return wrap(err)
 	}
-	m, err := build(reference, d, s)
+	gives := logitsAlone // a program that measures candidates finds one output
+	if s.Softmax {
+		gives = probabilitiesAlone
+	}
+	m, err := build(reference, d, s, gives)
 	if err != nil {
 		return wrap(err)
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	CheckParityOne = "parity_batch_1"      // same scores as the unfolded network, images one at a time
 	CheckParity    = "parity_batch"        // the same for a large batch
+	CheckSoftmax   = "probabilities"       // the second output is the softmax of the first
 	CheckBatch     = "dynamic_batch"       // a picture's scores do not depend on the batch it comes in
 	CheckDecoder   = "independent_decoder" // onnx-go reads the same operators, attributes, edges and initializers
 	CheckMetadata  = "metadata"            // metadata come back as they were written
@@ -67,6 +68,10 @@ func (c *checker) run(ctx context.Context) (out *result.Checks, err error) {
 	n := min(c.settings.Batch, c.images.Count)
 	many, err := c.parity(ctx, reference, exported, n, n)
 	add(CheckParity, many, err)
+	if c.settings.outputs() == logitsAndProbabilities {
+		same, err := c.softmax(ctx, exported, n)
+		add(CheckSoftmax, same, err)
+	}
 	batches, err := c.batches(ctx, exported, n)
 	add(CheckBatch, batches, err)
 	reading, err := verify.DecodedFile(c.path)
@@ -111,6 +116,22 @@ func (c *checker) parity(ctx context.Context, reference, exported *runtime.Sessi
 		want[name], got[name] = w, g
 	}
 	d, err := verify.Parity(want, got, verify.Tolerance)
+	return fmt.Sprintf("%d images: %v", n, d), err
+}
+
+// softmax compares the probabilities that the model gives with those that its logits make.
+func (c *checker) softmax(ctx context.Context, exported *runtime.Session, n int) (string, error) {
+	want, err := c.scores(ctx, exported, supernet.Logits, c.settings.Input, 0, n)
+	if err != nil {
+		return "", err
+	}
+	softmax(want.Data, int(want.Shape[1]))
+	got, err := c.scores(ctx, exported, Probabilities, c.settings.Input, 0, n)
+	if err != nil {
+		return "", err
+	}
+	name := fmt.Sprintf("%s of images 0 to %d", Probabilities, n-1)
+	d, err := verify.Parity(map[string]verify.Values{name: want}, map[string]verify.Values{name: got}, verify.Tolerance)
 	return fmt.Sprintf("%d images: %v", n, d), err
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,11 +42,28 @@ type trained struct {
 
 func newTrained(t testing.TB, architecture string) trained {
 	t.Helper()
+	return newTrainedOn(t, architecture, 3, nil)
+}
+
+// newTrainedOn is newTrained on images of some channels, as if they were read from pictures with the view.
+func newTrainedOn(t testing.TB, architecture string, channels int, view *dataset.View) trained {
+	t.Helper()
 	settings := dataset.DefaultSettings()
 	settings.Size, settings.TrainImages, settings.TestImages = 16, 40, 20
 	d, err := dataset.Make(context.Background(), settings, 1)
 	if err != nil {
 		t.Fatal(err)
+	}
+	d.View = view
+	if channels == 1 {
+		d.Mean, d.Std = d.Mean[:1], d.Std[:1]
+		for _, im := range []*dataset.Images{d.Train, d.Valid, d.Test} {
+			reds, plane := make([]uint8, 0, len(im.Pixels)/3), im.Height*im.Width
+			for i := range im.Count {
+				reds = append(reds, im.Pixels[3*i*plane:][:plane]...)
+			}
+			im.Channels, im.Pixels = 1, reds
+		}
 	}
 	tr := trained{dir: t.TempDir(), data: d, net: supernet.Network{Space: "nasbench201", Architecture: architecture, Macro: supernet.MacroFor(d, 4, 1)}}
 	parameters, running, err := tr.net.Indexes()
@@ -83,9 +101,12 @@ func (tr trained) export(t testing.TB, change func(s *Settings), more ...string)
 	for _, port := range append([]string{"network", "weights", "dataset"}, more...) {
 		inputs[port] = pipeline.Artifact{Path: tr.path(port)}
 	}
-	job := pipeline.NewJob(pipeline.JobConfig{ID: "export", Scratch: out, Inputs: inputs,
-		Outputs: map[string]string{"model": filepath.Join(out, "model.onnx"), "checks": filepath.Join(out, "checks.json")}})
-	s := Kind(runtimetest.Opener(t)).New().(*stage)
+	kind, outputs := Kind(runtimetest.Opener(t)), map[string]string{}
+	for _, o := range kind.Outputs {
+		outputs[o.Name] = filepath.Join(out, o.File)
+	}
+	job := pipeline.NewJob(pipeline.JobConfig{ID: "export", Scratch: out, Inputs: inputs, Outputs: outputs})
+	s := kind.New().(*stage)
 	if change != nil {
 		change(&s.Settings)
 	}
@@ -120,11 +141,11 @@ func TestExport(t *testing.T) {
 		output string
 		ops    []string // that stand before and behind the network
 	}{
-		"pixels to logits":             {nil, "logits", []string{"Sub", "Div"}},
-		"unit to logits":               {func(s *Settings) { s.Input = evaluate.InputUnit }, "logits", []string{"Sub", "Div"}},
-		"normalized to logits":         {func(s *Settings) { s.Input = evaluate.InputNormalized }, "logits", nil},
+		"pixels to logits":             {nil, "logits", []string{"Sub", "Div", "Softmax"}},
+		"unit to logits":               {func(s *Settings) { s.Input = evaluate.InputUnit }, "logits", []string{"Sub", "Div", "Softmax"}},
+		"normalized to logits":         {func(s *Settings) { s.Input = evaluate.InputNormalized }, "logits", []string{"Softmax"}},
 		"pixels to probabilities":      {func(s *Settings) { s.Softmax = true }, "probabilities", []string{"Sub", "Div", "Softmax"}},
-		"a batch larger than the test": {func(s *Settings) { s.Batch = 1000 }, "logits", []string{"Sub", "Div"}},
+		"a batch larger than the test": {func(s *Settings) { s.Batch = 1000 }, "logits", []string{"Sub", "Div", "Softmax"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, path, err := tr.export(t, c.change, "architecture", "history")
@@ -157,8 +178,17 @@ func TestExport(t *testing.T) {
 			if got := m.Graph.Input[0]; got.GetName() != "images" || !cmp.Equal(got.Shape(), []int64{-1, 3, 16, 16}) || len(m.Graph.Input) != 1 {
 				t.Errorf("input %v", got)
 			}
-			if got := m.Graph.Output[0]; got.GetName() != c.output || !cmp.Equal(got.Shape(), []int64{-1, 10}) || len(m.Graph.Output) != 1 {
-				t.Errorf("output %v", got)
+			outputs, want := []string{}, []string{c.output}
+			if c.output == "logits" {
+				want = append(want, "probabilities")
+			}
+			for _, o := range m.Graph.Output {
+				if outputs = append(outputs, o.GetName()); !cmp.Equal(o.Shape(), []int64{-1, 10}) {
+					t.Errorf("output %v", o)
+				}
+			}
+			if !cmp.Equal(outputs, want) {
+				t.Errorf("outputs %v instead of %v", outputs, want)
 			}
 			checks, err := result.ReadChecks(filepath.Join(filepath.Dir(path), "checks.json"))
 			if err != nil {
@@ -171,7 +201,11 @@ func TestExport(t *testing.T) {
 					t.Errorf("%s: %s", c.Name, c.Detail)
 				}
 			}
-			if want := []string{CheckParityOne, CheckParity, CheckBatch, CheckDecoder, CheckMetadata}; !cmp.Equal(want, names) {
+			want = []string{CheckParityOne, CheckParity, CheckSoftmax, CheckBatch, CheckDecoder, CheckMetadata}
+			if c.output == "probabilities" {
+				want = slices.Delete(want, 2, 3)
+			}
+			if !cmp.Equal(want, names) {
 				t.Errorf("checks %v instead of %v", names, want)
 			}
 			// What the model says of itself is enough to measure it, and gives what it says.
@@ -236,6 +270,7 @@ func TestMetadataOfTheModel(t *testing.T) {
 		evaluate.KeyClasses:    string(classes),
 		evaluate.KeyInput:      "pixels",
 		evaluate.KeyOutput:     "logits",
+		evaluate.KeyView:       `{"center":1,"stored":false}`,
 		evaluate.KeyParameters: strconv.Itoa(parameters.Total()),
 	} {
 		if props[key] != want {
@@ -281,7 +316,7 @@ func TestAFileThatIsNotMeantFailsItsCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := DefaultSettings()
-	good, err := build(reference, tr.data, s)
+	good, err := build(reference, tr.data, s, s.outputs())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,17 +339,21 @@ func TestAFileThatIsNotMeantFailsItsCheck(t *testing.T) {
 			}
 		}, []string{CheckParityOne, CheckParity}},
 		"statistics of the batch": {func(m *onnx.ModelProto) {
-			n := len(m.Graph.Node)
-			last := m.Graph.Node[n-1].Output[0]
-			m.Graph.Node[n-1].Output[0] = "before"
-			m.Graph.Node = append(m.Graph.Node,
+			at := slices.IndexFunc(m.Graph.Node, func(n *onnx.NodeProto) bool { return n.Output[0] == "logits" })
+			last := m.Graph.Node[at].Output[0]
+			m.Graph.Node[at].Output[0] = "before"
+			m.Graph.Node = slices.Insert(m.Graph.Node, at+1,
 				&onnx.NodeProto{OpType: "ReduceMean", Input: []string{"before"}, Output: []string{"mean"}, Attribute: []*onnx.AttributeProto{onnx.IntsAttribute("axes", []int64{0})}},
 				&onnx.NodeProto{OpType: "Sub", Input: []string{"before", "mean"}, Output: []string{last}})
 		}, []string{CheckParityOne, CheckParity, CheckBatch}},
 		"a fixed batch": {func(m *onnx.ModelProto) {
 			m.Graph.Input[0] = onnx.NewValueInfo("images", onnx.TensorProto_FLOAT, []int64{1, 3, 16, 16}, "")
 			m.Graph.Output[0] = onnx.NewValueInfo("logits", onnx.TensorProto_FLOAT, []int64{1, 10}, "")
-		}, []string{CheckParity, CheckBatch}},
+		}, []string{CheckParity, CheckSoftmax, CheckBatch}},
+		"other probabilities": {func(m *onnx.ModelProto) {
+			last := m.Graph.Node[len(m.Graph.Node)-1]
+			last.OpType, last.Attribute = "Sigmoid", nil
+		}, []string{CheckSoftmax}},
 		"something the decoder does not know": {func(m *onnx.ModelProto) {
 			m.Graph.Initializer = append(m.Graph.Initializer, &onnx.TensorProto{Name: "flags", Dims: []int64{1}, DataType: int32(onnx.TensorProto_BOOL), RawData: []byte{1}})
 		}, []string{CheckDecoder}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
@@ -16,10 +17,17 @@ import (
 
 // Kind returns the stage kind "export", which runs on the runtime that open gives.
 func Kind(open runtime.Opener) pipeline.Kind {
+	outputs := []pipeline.Output{
+		{Name: "model", Type: "model", File: "model.onnx", Doc: "The classifier: images [batch, channels, height, width] give one score a class."},
+		{Name: "checks", Type: "checks", File: "checks.json", Doc: "What the file was tested for."},
+	}
+	for _, c := range companions() {
+		outputs = append(outputs, c.output)
+	}
 	return pipeline.Kind{
 		Name:    "export",
-		Version: 1,
-		Doc:     "Writes a trained network as an ONNX classifier for use, and checks the file.",
+		Version: 2,
+		Doc:     "Writes a trained network as an ONNX classifier for use, checks the file, and puts beside it what a program needs.",
 		Inputs: []pipeline.Port{
 			{Name: "network", Type: "network", Doc: "Architecture and skeleton of the network."},
 			{Name: "weights", Type: "weights", Doc: "Its trained weights and running statistics."},
@@ -27,10 +35,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 			{Name: "architecture", Type: "architecture", Optional: true, Doc: "Adds the scores of the architecture to the metadata."},
 			{Name: "history", Type: "train-history", Optional: true, Doc: "Adds how training ended to the metadata."},
 		},
-		Outputs: []pipeline.Output{
-			{Name: "model", Type: "model", File: "model.onnx", Doc: "The classifier: images [batch, channels, height, width] give one score a class."},
-			{Name: "checks", Type: "checks", File: "checks.json", Doc: "What the file was tested for."},
-		},
+		Outputs: outputs,
 		New: func() pipeline.Stage {
 			return &stage{Settings: DefaultSettings(), open: open}
 		},
@@ -71,6 +76,15 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	if failed != nil {
 		return failed
+	}
+	for _, c := range companions() {
+		data, err := c.bytes(model)
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.WriteBytes(job.Output(c.output.Name), data); err != nil {
+			return err
+		}
 	}
 	job.Summary("model.onnx: " + model.String())
 	return nil

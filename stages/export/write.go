@@ -26,13 +26,18 @@ type Model struct {
 	Network supernet.Network
 	Test    *result.Metrics // on the data set's test images, without latency
 	Checks  *result.Checks
-	Output  string // name of the model's output
+	Output  string // name of the output that was measured
+	about
 }
 
 // String says in one line what the model takes and gives, and how good it is.
 func (m *Model) String() string {
+	gives := supernet.Logits + " and " + Probabilities
+	if m.settings.Softmax {
+		gives = Probabilities
+	}
 	return fmt.Sprintf("%s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%%, %d checks passed",
-		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], m.Output, 100*m.Test.Top1, len(m.Checks.Checks))
+		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], gives, 100*m.Test.Top1, len(m.Checks.Checks))
 }
 
 // Write writes a trained network to path as an ONNX classifier and checks the file. The model is returned together with
@@ -68,7 +73,7 @@ func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Set
 	if a.cost, err = rewrite.CostOf(reference, nil); err != nil {
 		return nil, err
 	}
-	m, err := build(reference, a.data, s)
+	m, err := build(reference, a.data, s, s.outputs())
 	if err != nil {
 		return nil, fmt.Errorf("build the model: %w", err)
 	}
@@ -96,5 +101,5 @@ func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Set
 	if err != nil {
 		return nil, fmt.Errorf("check the exported model: %w", err)
 	}
-	return &Model{Network: network, Test: a.test, Checks: checks, Output: s.output()}, failure(checks)
+	return &Model{Network: network, Test: a.test, Checks: checks, Output: s.output(), about: a}, failure(checks)
 }
