@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
+	"github.com/plateau-nas/plateau/stages/report/local"
 	"github.com/plateau-nas/plateau/stages/report/watch"
 )
 
@@ -61,33 +57,10 @@ func (a *app) watch(ctx context.Context, arg string, port int) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("serving the page: %w; name another port with --port", err)
-	}
 	a.setSink(quietSink{event.NewLines(a.stderr, a.settings.LogLevel)}) // an interrupt ends this, and no checkpoint is left
 	defer a.setSink(nil)
-	fmt.Fprintf(a.stderr, "watching %s at http://%s/ (Ctrl-C ends this)\n", relative(dir), listener.Addr())
-	g, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{
-		Handler: page, ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx }, // browsers that wait for news are let go when it ends
+	ready := func(url string) {
+		fmt.Fprintf(a.stderr, "watching %s at %s (Ctrl-C ends this)\n", relative(dir), url)
 	}
-	g.Go(func() error { return page.Follow(ctx, watchEvery) })
-	g.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving the page: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if server.Shutdown(end) != nil {
-			return server.Close()
-		}
-		return nil
-	})
-	return g.Wait()
+	return local.Serve(ctx, page, port, ready, func(ctx context.Context) error { return page.Follow(ctx, watchEvery) })
 }

@@ -4,31 +4,36 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"image"
 	"image/color"
 	"image/png"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/plateau-nas/plateau/runtime/runtimetest"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
+	"github.com/plateau-nas/plateau/stages/internal/browsertest"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
 // Where the task "examples" has put what the programs need. A program whose needs are not there is skipped, unless mustRun is set.
 const (
 	pythonVariable = "PLATEAU_TEST_PYTHON" // an interpreter with onnxruntime, numpy and pillow
-	nodeVariable   = "PLATEAU_TEST_NODE"   // a folder whose node_modules hold onnxruntime-node and sharp
+	nodeVariable   = "PLATEAU_TEST_NODE"   // a folder whose node_modules hold onnxruntime-node, onnxruntime-web and sharp
 	javaVariable   = "PLATEAU_TEST_JAVA"   // the onnxruntime .jar
 	rustVariable   = "PLATEAU_TEST_RUST"   // a folder for what cargo builds
 	mustRun        = "PLATEAU_TEST_PROGRAMS"
@@ -116,6 +121,7 @@ func TestProgramsAgree(t *testing.T) {
 				}
 				t.Run(p.name, func(t *testing.T) { p.compare(t, folder, files, want) })
 			}
+			t.Run("browser", func(t *testing.T) { compareInBrowser(t, folder, files, want) })
 		})
 	}
 }
@@ -215,6 +221,31 @@ func checkAnswers(t *testing.T, said string, want map[string]evaluate.Guess) {
 			t.Errorf("%s: %s with %s instead of %s with %.6f", filepath.Base(g[1]), g[2], g[3], w.Class, w.Probability)
 		}
 	}
+}
+
+// compareInBrowser serves the folder as the page's first lines say, and lets the page read the pictures.
+func compareInBrowser(t *testing.T, folder string, files []string, want map[string]evaluate.Guess) {
+	modules := filepath.Join(os.Getenv(nodeVariable), "node_modules")
+	if _, err := os.Stat(filepath.Join(modules, "onnxruntime-web")); os.Getenv(nodeVariable) == "" || err != nil {
+		missing(t, "%s names no folder with onnxruntime-web", nodeVariable)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir(folder)))
+	mux.Handle("/node_modules/", http.StripPrefix("/node_modules/", http.FileServer(http.Dir(modules))))
+	mux.Handle("/pictures/", http.StripPrefix("/pictures/", http.FileServer(http.Dir(filepath.Dir(files[0])))))
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	b := browsertest.Open(t)
+	b.Visit(s.URL + "/predict.html")
+	b.Await("A picture:")
+	named := map[string]evaluate.Guess{}
+	var said strings.Builder
+	for _, f := range files {
+		name := filepath.Base(f)
+		named[name] = want[f]
+		said.WriteString(b.Eval(fmt.Sprintf(`fetch("pictures/%[1]s").then((r) => r.blob()).then((b) => predict(new File([b], %[1]q)))`, name)) + "\n")
+	}
+	checkAnswers(t, said.String(), named)
 }
 
 // missing skips a test, or fails it where everything must be there.

@@ -6,15 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/report/local"
 )
 
 // Page is the live page of a run directory: an http.Handler, kept up to date by Follow.
@@ -118,19 +117,11 @@ func (p *Page) readRunFile() bool {
 // ServeHTTP serves the page, its script and its events, to this machine only: a request that names another host comes from a page
 // of somebody else that a browser was lured to.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !loopback(r.Host) {
-		http.Error(w, "this page is for this machine only: open it by http://127.0.0.1 or http://localhost", http.StatusForbidden)
-		return
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "only GET is allowed", http.StatusMethodNotAllowed)
+	const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+	if !local.Allow(w, r, policy, http.MethodGet, http.MethodHead) {
 		return
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
 	switch r.URL.Path {
 	case "/":
 		p.servePage(w)
@@ -142,15 +133,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
-}
-
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 func (p *Page) servePage(w http.ResponseWriter) {

@@ -19,6 +19,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/pipeline/store"
+	"github.com/plateau-nas/plateau/stages/internal/browsertest"
 	"github.com/plateau-nas/plateau/stages/report/watch"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -312,10 +313,10 @@ func TestARunThatHasNotBegunIsWaitedFor(t *testing.T) {
 // The page in a browser: its script runs under the page's own policy, and what comes later is shown.
 func TestTheBrowserShowsWhatComesLater(t *testing.T) {
 	dir := newRun(t)
-	b := openBrowser(t)
-	b.open(serve(t, dir) + "/")
-	b.await("Evolution")
-	b.await("live") // the connection stands
+	b := browsertest.Open(t)
+	b.Visit(serve(t, dir) + "/")
+	b.Await("Evolution")
+	b.Await("live") // the connection stands
 	emit(t, dir, event.Event{Type: event.StageLog, Stage: "search", Level: "info", Message: "came later"})
-	b.await("came later")
+	b.Await("came later")
 }
