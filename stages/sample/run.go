@@ -29,7 +29,8 @@ type opened struct {
 	fidelities []sampling.Fidelity
 	caches     []*score.Cache // of the fidelities
 	sample     score.Sample
-	about      string // what the score is, in words
+	about      string               // what the score is, in words
+	pool       []space.Architecture // what there are answers for; nil is the space
 	close      func() error
 }
 
@@ -58,7 +59,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	job.Info("%s with %d evaluations; it sees %s", s.Name(), s.Budget, o.about)
 	began, shown := time.Now(), time.Time{}
 	out, err := sampling.Search(ctx, o.space, s.Settings.Settings, o.fidelities, sampling.Options{
-		Seed: job.Seed, Objective: goal,
+		Seed: job.Seed, Objective: goal, Pool: o.pool,
 		Progress: func(spent float64, best *sampling.Candidate) error {
 			if time.Since(shown) < 200*time.Millisecond {
 				return nil
@@ -113,7 +114,7 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{space: e.Space, sample: e.Sample, about: e.About, close: e.Close}
+	o := &opened{space: e.Space, sample: e.Sample, about: e.About, pool: e.Pool, close: e.Close}
 	for i, cache := range e.Caches(job) {
 		o.add(e.Levels[i], cache)
 	}

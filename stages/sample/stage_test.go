@@ -216,6 +216,15 @@ func TestScoresOfAnEarlierStageAreSearched(t *testing.T) {
 	if own := res.Metrics["own_score"]; own != a.Candidates[0].Score || own > alone.Candidates[0].Score || own < 0 || !strings.Contains(res.Summary, "the ranks of score and small cost") {
 		t.Errorf("the own score is %v, %v the best of all: %s", own, alone.Candidates[0].Score, res.Summary)
 	}
+	// Where only a part was scored, that part is searched, and its neighborhoods are what is known of them.
+	part := stagetest.Run{Kind: open, Settings: "{algorithm: exhaustive, budget: 900, metrics: [cost], neighborhood: {radius: 0}}", Inputs: in}.Must(t)
+	some := map[string]pipeline.Artifact{"scores": {Type: "scores", Path: part.Outputs["scores"], Stage: "first@1", Kind: "sample"}, "dataset": earlier["dataset"]}
+	for budget, want := range map[string]float64{"15625": 900, "900": 900, "100": 100} {
+		res := stagetest.Run{Kind: open, Settings: strings.Replace(settings, "15625", budget, 1), Inputs: some}.Must(t)
+		if res.Metrics["evaluations"] != want || res.Metrics["evaluations_failed"] != 0 {
+			t.Errorf("with a budget of %s there are %v evaluations, %v failed", budget, res.Metrics["evaluations"], res.Metrics["evaluations_failed"])
+		}
+	}
 	// Held against the table that it comes from, the order is that of the table.
 	earlier["truth"] = in["table"]
 	res = stagetest.Run{Kind: open, Settings: "{algorithm: exhaustive, budget: 15625, neighborhood: {radius: 0}, evaluator: {kind: scores}}", Inputs: earlier}.Must(t)

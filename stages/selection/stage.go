@@ -47,7 +47,7 @@ func DefaultSettings() Settings {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "selection",
-		Version: 1,
+		Version: 2,
 		Doc:     "Chooses among the candidates of earlier stages by a better score: short trainings with successive halving, shared weights or any other evaluator, smoothed over candidates nearby.",
 		Inputs: append([]pipeline.Port{
 			{Name: "architecture", Type: "architecture", Many: true, Doc: "What earlier stages have found, with their candidates. Of several, each gives its best, then each its second, and so on."},

@@ -163,11 +163,16 @@ func (s *Settings) keepChoice(job *pipeline.Job, c *choice) error {
 	return atomicfile.WriteBytes(filepath.Join(job.Scratch, choiceFile), data)
 }
 
-// widths returns the numbers of channels that are considered: the least, then multiples of 4 which lie an eighth apart or more.
+// widths returns the numbers of channels that are considered: the least, then even numbers up to 32 and multiples of 4 beyond, which lie an
+// eighth apart or more.
 func (s *Settings) widths() []int {
 	out := []int{s.Channels}
 	for c := s.Channels; ; {
-		c = (c/4 + max(1, c/32)) * 4
+		if c < 32 {
+			c = (c/2 + max(1, c/16)) * 2
+		} else {
+			c = (c/4 + max(1, c/32)) * 4
+		}
 		if c > s.Budget.MostChannels {
 			return out
 		}

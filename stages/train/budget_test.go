@@ -63,7 +63,7 @@ func TestSizesAreThoseOfTheNetworks(t *testing.T) {
 			if c.space.Whole {
 				depths = 1
 			}
-			if want := depths * 10; len(all) != want {
+			if want := depths * len(s.widths()); len(all) != want {
 				t.Errorf("%d sizes, want %d", len(all), want)
 			}
 			for _, got := range all {
@@ -87,8 +87,8 @@ func TestWidths(t *testing.T) {
 		least, most int
 		want        []int
 	}{
-		{16, 40, []int{16, 20, 24, 28, 32, 36, 40}},
-		{3, 9, []int{3, 4, 8}},
+		{16, 40, []int{16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40}},
+		{3, 9, []int{3, 4, 6, 8}},
 		{60, 140, []int{60, 64, 72, 80, 88, 96, 108, 120, 132}},
 		{8, 8, []int{8}},
 	} {

@@ -93,7 +93,7 @@ func (f *fitter) candidates(ctx context.Context) ([]candidate, error) {
 				return nil, context.Cause(ctx)
 			}
 			c := candidate{channels: channels, cells: cells}
-			if c.parameters, c.multiplyAdds = size(channels); channels%4 != 0 {
+			if c.parameters, c.multiplyAdds = size(channels); channels%2 != 0 {
 				if c, err = f.count(channels, cells); err != nil {
 					return nil, err
 				}
@@ -107,20 +107,20 @@ func (f *fitter) candidates(ctx context.Context) ([]candidate, error) {
 	return out, nil
 }
 
-// polynomials returns a function that gives parameters and multiply-adds of networks with so many cells for multiples of 4 channels.
+// polynomials returns a function that gives parameters and multiply-adds of networks with so many cells for even numbers of channels.
 // Every layer has a multiple of the channels on either side or on both, so both numbers are polynomials of degree two, which three
 // small networks tell.
 func (f *fitter) polynomials(cells int) (func(channels int) (parameters, multiplyAdds int), error) {
 	var known [3]candidate
 	for i := range known {
-		c, err := f.count(8+4*i, cells)
+		c, err := f.count(8+2*i, cells)
 		if err != nil {
 			return nil, err
 		}
 		known[i] = c
 	}
 	at := func(of func(candidate) int, channels int) int {
-		y0, y1, y2, t := of(known[0]), of(known[1]), of(known[2]), channels/4-2
+		y0, y1, y2, t := of(known[0]), of(known[1]), of(known[2]), channels/2-4
 		// Newton's form on the places 0, 1, 2.
 		return y0 + t*(y1-y0) + t*(t-1)*(y2-2*y1+y0)/2
 	}

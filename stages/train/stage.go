@@ -18,7 +18,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "train",
-		Version: 2,
+		Version: 3,
 		Doc:     "Trains an architecture from scratch as a stand-alone network, of a given size or of one that fits a budget.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "The images to train on."},

@@ -52,6 +52,8 @@ type Opened struct {
 	Levels []Level // ascending in the training budget
 	Sample score.Sample
 	About  string // what the score is, in words
+	// Pool is what there are answers for, where it may be a part of the space only: what earlier stages have scored. Nil otherwise.
+	Pool []space.Architecture
 
 	settings Settings
 	in       Inputs
@@ -244,7 +246,7 @@ func (o *Opened) openScores() error {
 	if err != nil {
 		return err
 	}
-	o.Space = e.Space()
+	o.Space, o.Pool = e.Space(), e.Pool()
 	o.Sample = score.Sample{Evaluator: "scores: " + e.About()}
 	o.About = e.About()
 	o.Levels = []Level{{Name: Scores, Cost: 1, Evaluator: e, Chunk: 4096}}

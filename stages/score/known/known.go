@@ -28,6 +28,7 @@ type Evaluator struct {
 	space   *space.Space
 	about   string
 	results map[string]score.Result
+	pool    []space.Architecture // of the first source, in its order
 }
 
 var _ score.Evaluator = (*Evaluator)(nil)
@@ -58,6 +59,7 @@ func New(sources []Source) (*Evaluator, error) {
 			key := a.Key()
 			seen[key] = true
 			if i == 0 {
+				e.pool = append(e.pool, a)
 				e.results[key] = score.Result{Score: one.Score, Loss: one.Loss, Accuracy: one.Accuracy, Metrics: map[string]float64{}}
 			}
 			r, ok := e.results[key]
@@ -104,6 +106,9 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Space returns the space of the sources.
 func (e *Evaluator) Space() *space.Space { return e.space }
+
+// Pool returns the architectures that the first source has, in its order; others have an answer at no source.
+func (e *Evaluator) Pool() []space.Architecture { return e.pool }
 
 // About says in words what the score is.
 func (e *Evaluator) About() string { return e.about }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -34,13 +35,23 @@ func (x *search) random(ctx context.Context) error {
 	}
 }
 
-// exhaustive assesses every architecture of the space, in its order, if the budget covers them all; else as many uniform draws.
+// exhaustive assesses every architecture of the space, in its order, if the budget covers them all; else as many uniform draws. Where only
+// a part of the space can be evaluated, that part takes its place, in the order in which it is given.
 func (x *search) exhaustive(ctx context.Context) error {
-	if x.evaluations() > x.Budget {
+	all := x.space.All()
+	switch pool := x.options.Pool; {
+	case len(pool) > 0 && len(pool) < x.space.Size():
+		if len(pool) > x.Budget {
+			rng := seed.New(x.options.Seed, "candidates")
+			pool = slices.Clone(pool)
+			rng.Shuffle(len(pool), func(i, j int) { pool[i], pool[j] = pool[j], pool[i] })
+		}
+		all = slices.Values(pool)
+	case x.evaluations() > x.Budget:
 		return x.random(ctx)
 	}
 	p := x.pools[len(x.pools)-1]
-	for part := range chunked(x.space.All(), whole) {
+	for part := range chunked(all, whole) {
 		if err := p.prefetch(ctx, part); err != nil {
 			return err
 		}

@@ -38,6 +38,9 @@ type Options struct {
 	Objective *objective.Objective
 	// Classes are those of the space, so that many searches need not find them anew; nil finds them as they are needed.
 	Classes *space.Classes
+	// Pool is the part of the space that the evaluator can answer for, which the algorithm exhaustive then goes through instead of the
+	// space; nil where it answers for all.
+	Pool []space.Architecture
 	// At are budgets, ascending. Then Outcome.At has the incumbent at each of them and there is no trajectory. It makes
 	// many searches on a table cheaper.
 	At []int
