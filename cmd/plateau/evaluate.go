@@ -38,7 +38,7 @@ type evaluateFlags struct {
 	modelFlags
 	dataset, split            string
 	limit, batch, latencyRuns int
-	json                      bool
+	json, skipBad             bool
 }
 
 func newEvaluateCommand(a *app) *cobra.Command {
@@ -89,6 +89,7 @@ data set. Whether scores are logits or probabilities is seen from the numbers, u
 	s := cmd.Flags()
 	s.StringVar(&f.dataset, "dataset", "", "images to measure on, KIND:PATH: mnist, idx, cifar10, cifar100 or folder, and where it is")
 	s.StringVar(&f.split, "split", "", "images of the data set: test, train or all (default test; all of a folder that is not divided)")
+	s.BoolVar(&f.skipBad, "skip-bad", false, "leave pictures of a folder out that cannot be read, and list them; otherwise they stop the measurement")
 	s.IntVar(&f.limit, "limit", 0, "largest number of images, drawn with equal classes; 0 for all")
 	s.IntVar(&f.batch, "batch", 64, "images a run; a model with a fixed batch keeps its own")
 	s.IntVar(&f.latencyRuns, "latency-runs", 200, "runs with a single image that are timed; 0 measures no latency")
@@ -149,7 +150,7 @@ func (a *app) evaluate(ctx context.Context, model string, f evaluateFlags, given
 			shown.Stored = own.Stored
 		}
 	}
-	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: shown.Size, Center: shown.Center, IgnoreEXIF: shown.Stored, Limit: f.limit})
+	data, err := dataset.ReadSplit(ctx, dataset.SplitOptions{Source: source, Path: path, Split: f.split, Size: shown.Size, Center: shown.Center, IgnoreEXIF: shown.Stored, Limit: f.limit, SkipBad: f.skipBad})
 	if err != nil {
 		return nil, err
 	}

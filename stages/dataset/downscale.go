@@ -59,3 +59,53 @@ func overlaps(from, to int) []overlap {
 	}
 	return out
 }
+
+// part returns the square of side x side pixels at x0, y0 of one picture at size x size pixels, reduced by area. The image is that picture
+// reduced by a whole number already: x0, y0 and side count the pixels that it had before, and side is at least size.
+func (im *Images) part(x0, y0, side, by, size int) *Images {
+	out := newImages(1, im.Channels, size, size)
+	columns, rows := shares(x0, side, by, size, im.Width), shares(y0, side, by, size, im.Height)
+	total := uint64(side) * uint64(side)
+	sums := make([]uint64, im.Width)
+	for c := range im.Channels {
+		from, to := im.Pixels[c*im.Height*im.Width:][:im.Height*im.Width], out.Pixels[c*size*size:][:size*size]
+		for y, r := range rows {
+			clear(sums)
+			for i, w := range r.weights {
+				line := from[(r.first+i)*im.Width:][:im.Width]
+				for x, v := range line {
+					sums[x] += w * uint64(v)
+				}
+			}
+			for x, column := range columns {
+				var sum uint64
+				for i, w := range column.weights {
+					sum += w * sums[column.first+i]
+				}
+				to[y*size+x] = uint8((2*sum + total) / (2 * total))
+			}
+		}
+	}
+	return out
+}
+
+// shares tells which pixels of a line of count a new pixel covers, and how much of each, in units of 1/size of an old pixel before it was
+// reduced. The line of new pixels begins at start and is side long.
+func shares(start, side, by, size, count int) []overlap {
+	out := make([]overlap, size)
+	unit := by * size
+	for o := range out {
+		begin := start*size + o*side
+		end := begin + side
+		first := min(begin/unit, count-1)
+		out[o].first = first
+		for i := first; i < count && i*unit < end; i++ {
+			upper := (i + 1) * unit
+			if i == count-1 {
+				upper = end // the last pixel may stand for a part of one
+			}
+			out[o].weights = append(out[o].weights, uint64(min(end, upper)-max(begin, i*unit)))
+		}
+	}
+	return out
+}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/unicode/norm"
 )
 
 // The folders of a data set that comes with a test split of its own.
@@ -32,8 +33,8 @@ type imageFolder struct {
 	// train holds the images that have no place in a split yet, or those of the folder train when there is a test.
 	train, test []imageFile
 	hasTest     bool
-	testFolder  string   // the name of the folder that holds the test
-	skipped     []string // what is neither a folder nor an image, by path
+	testFolder  string // the name of the folder that holds the test
+	skipped     skipped
 }
 
 // imageFile is one picture.
@@ -55,31 +56,50 @@ func listFolder(ctx context.Context, root, testFolder string) (*imageFolder, err
 		return nil, err
 	}
 	if !split {
-		f.classes = top
-		f.train, err = f.listClasses(ctx, ".")
+		f.classes = namesOf(top)
+		f.train, err = f.listClasses(ctx, ".", top)
 		return f, err
 	}
 	f.hasTest = true
-	for _, name := range top {
-		if name != trainFolder && name != testFolder {
-			f.skipped = append(f.skipped, name)
+	for _, c := range top {
+		for _, name := range c.folders {
+			if name != trainFolder && name != testFolder {
+				f.skipped.unused = append(f.skipped.unused, name)
+			}
 		}
 	}
-	if f.classes, err = f.folders(trainFolder); err != nil {
+	trained, err := f.folders(trainFolder)
+	if err != nil {
 		return nil, err
 	}
 	tested, err := f.folders(testFolder)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(f.classes, tested, testFolder); err != nil {
+	f.classes = namesOf(trained)
+	if err := sameClasses(f.classes, namesOf(tested), testFolder); err != nil {
 		return nil, err
 	}
-	if f.train, err = f.listClasses(ctx, trainFolder); err != nil {
+	if f.train, err = f.listClasses(ctx, trainFolder, trained); err != nil {
 		return nil, err
 	}
-	f.test, err = f.listClasses(ctx, testFolder)
+	f.test, err = f.listClasses(ctx, testFolder, tested)
 	return f, err
+}
+
+// classFolders are the folders of one class: one, or several whose names differ in their Unicode form alone, as when one was made
+// on another system.
+type classFolders struct {
+	name    string // in the composed form (NFC)
+	folders []string
+}
+
+func namesOf(classes []classFolders) []string {
+	names := make([]string, len(classes))
+	for i, c := range classes {
+		names[i] = c.name
+	}
+	return names
 }
 
 // splitNames returns names of folders, in small letters, that hold a split in many published data sets.
@@ -89,9 +109,9 @@ func splitNames() []string {
 
 // hasSplit tells whether the folders train and test divide the images. A folder named train that holds images itself
 // is a class of pictures of trains. Splits of other names are an error, lest they be taken for classes.
-func (f *imageFolder) hasSplit(top []string) (bool, error) {
+func (f *imageFolder) hasSplit(top []classFolders) (bool, error) {
 	var splits []string
-	for _, name := range top {
+	for _, name := range namesOf(top) {
 		if name != f.testFolder && !slices.Contains(splitNames(), strings.ToLower(name)) {
 			continue
 		}
@@ -113,46 +133,63 @@ func (f *imageFolder) hasSplit(top []string) (bool, error) {
 	return false, nil
 }
 
-// folders returns the names of the folders in the given one, and notes everything else as skipped.
-func (f *imageFolder) folders(in string) ([]string, error) {
+// folders returns the folders in the given one by class, sorted by name, and notes everything else as skipped.
+func (f *imageFolder) folders(in string) ([]classFolders, error) {
 	entries, err := os.ReadDir(filepath.Join(f.path, in))
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var classes []classFolders
 	for _, e := range entries {
 		name := path.Join(in, e.Name())
 		// A class may be a link to a folder elsewhere.
 		info, err := os.Stat(filepath.Join(f.path, name))
-		if err != nil {
+		switch {
+		case err != nil && e.Type()&fs.ModeSymlink != 0:
+			f.skipped.links = append(f.skipped.links, name)
+		case err != nil:
 			return nil, err
-		}
-		if info.IsDir() && !hidden(e.Name()) {
-			names = append(names, e.Name())
-		} else {
-			f.skipped = append(f.skipped, name)
+		case !info.IsDir():
+			f.skipped.file(".", e.Name())
+		case leftBehind(e.Name()):
+			f.skipped.folder(filepath.Join(f.path, name), name)
+		default:
+			class := norm.NFC.String(e.Name())
+			at, found := slices.BinarySearchFunc(classes, class, func(c classFolders, name string) int { return cmp.Compare(c.name, name) })
+			if !found {
+				classes = slices.Insert(classes, at, classFolders{name: class})
+			} else {
+				f.skipped.joined = append(f.skipped.joined, class)
+			}
+			classes[at].folders = append(classes[at].folders, e.Name())
 		}
 	}
-	return names, nil
+	return classes, nil
 }
 
 // listClasses returns the images of every class, in the order of the classes.
-func (f *imageFolder) listClasses(ctx context.Context, in string) ([]imageFile, error) {
-	switch len(f.classes) {
+func (f *imageFolder) listClasses(ctx context.Context, in string, classes []classFolders) ([]imageFile, error) {
+	switch len(classes) {
 	case 0:
 		return nil, fmt.Errorf("%s holds no folders: want one folder a class with its images in it", path.Join(f.path, in))
 	case 1:
-		return nil, fmt.Errorf("%s holds one class only, %q: a classifier needs at least two, each in a folder of its own", path.Join(f.path, in), f.classes[0])
+		return nil, fmt.Errorf("%s holds one class only, %q: a classifier needs at least two, each in a folder of its own", path.Join(f.path, in), classes[0].name)
 	}
 	var all []imageFile
-	for label, class := range f.classes {
+	for label, class := range classes {
 		before := len(all)
-		var err error
-		if all, err = f.walk(ctx, all, path.Join(in, class), label); err != nil {
-			return nil, err
+		for _, folder := range class.folders {
+			var err error
+			if all, err = f.walk(ctx, all, path.Join(in, folder), label, class.name); err != nil {
+				return nil, err
+			}
 		}
 		if len(all) == before {
-			return nil, fmt.Errorf("the folder %s of a class holds no %s images", path.Join(in, class), formatNames())
+			other := ""
+			if found := f.skipped.endings(class.name); found != "" {
+				other = " but files of other kinds: " + found
+			}
+			return nil, fmt.Errorf("the folder %s of a class holds no %s images%s; add some, or take the folder away", path.Join(in, class.name), formatNames(), other)
 		}
 		slices.SortFunc(all[before:], func(a, b imageFile) int { return cmp.Compare(a.name, b.name) })
 	}
@@ -161,7 +198,7 @@ func (f *imageFolder) listClasses(ctx context.Context, in string) ([]imageFile, 
 
 // walk appends the images in the folder and in those below it. Links to files are followed; links to folders could
 // lead back and are skipped.
-func (f *imageFolder) walk(ctx context.Context, all []imageFile, in string, label int) ([]imageFile, error) {
+func (f *imageFolder) walk(ctx context.Context, all []imageFile, in string, label int, class string) ([]imageFile, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -171,30 +208,30 @@ func (f *imageFolder) walk(ctx context.Context, all []imageFile, in string, labe
 	}
 	for _, e := range entries {
 		name := path.Join(in, e.Name())
+		full := filepath.Join(f.path, name)
+		mode := e.Type()
+		if mode&fs.ModeSymlink != 0 {
+			info, err := os.Stat(full)
+			if err != nil || info.IsDir() {
+				f.skipped.links = append(f.skipped.links, name)
+				continue
+			}
+			mode = info.Mode().Type()
+		}
 		switch {
-		case hidden(e.Name()):
-			f.skipped = append(f.skipped, name)
-		case e.IsDir():
-			if all, err = f.walk(ctx, all, name, label); err != nil {
+		case mode.IsDir() && leftBehind(e.Name()):
+			f.skipped.folder(full, name)
+		case mode.IsDir():
+			if all, err = f.walk(ctx, all, name, label, class); err != nil {
 				return nil, err
 			}
-		case isImage(e.Name()) && f.isFile(name, e):
+		case mode.IsRegular() && !hidden(e.Name()) && (isImage(e.Name()) || isImageInside(full)):
 			all = append(all, imageFile{name, label})
 		default:
-			f.skipped = append(f.skipped, name)
+			f.skipped.file(class, e.Name())
 		}
 	}
 	return all, nil
-}
-
-// isFile tells whether the entry is a file or a link to one. A link to nowhere counts as a file, so that reading it
-// says what is wrong.
-func (f *imageFolder) isFile(name string, e fs.DirEntry) bool {
-	if e.Type()&fs.ModeSymlink == 0 {
-		return e.Type().IsRegular()
-	}
-	info, err := os.Stat(filepath.Join(f.path, name))
-	return err != nil || info.Mode().IsRegular()
 }
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
@@ -212,14 +249,6 @@ func sameClasses(train, test []string, testFolder string) error {
 		}
 	}
 	return nil
-}
-
-// note says what was skipped, or returns "".
-func (f *imageFolder) note() string {
-	if len(f.skipped) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("skipped %d files or folders that are hidden, out of place or no %s images, such as %s", len(f.skipped), formatNames(), f.skipped[0])
 }
 
 // digests returns one SHA-256 for each folder of a class: of the names of its images and of their bytes. The number of

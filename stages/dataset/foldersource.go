@@ -14,40 +14,49 @@ import (
 	"github.com/plateau-nas/plateau/pipeline/seed"
 )
 
-// readFolder reads a folder of images. Which images go where is decided by their names, so that only those that are
-// used are read. say is told what was skipped.
-func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say func(string), keep *storage) error {
+// listener hears what a person should know about a source.
+type listener struct{ info, warn func(string) }
+
+// say tells what there is to tell.
+func (l listener) say(to func(string), text string) {
+	if text != "" && to != nil {
+		to(text)
+	}
+}
+
+// readFolder reads a folder of images. Which images go where is decided by their names and by which of them are copies, so that only those
+// that are used are decoded. It returns which training images are copies of each other, as Images.draw takes it.
+func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell listener, keep *storage) (copies []int, err error) {
 	folder, err := listFolder(ctx, s.Path, s.testFolder())
 	if err != nil {
-		return folderError(s.Path, err)
+		return nil, folderError(s.Path, err)
 	}
-	if note := folder.note(); note != "" {
-		say(note)
-	}
+	tell.say(tell.info, folder.note())
 	d.Name, d.Classes = folderName(s.Path), folder.classes
 	d.View = &View{Center: s.TestCenter, Stored: s.IgnoreEXIF}
-	train, test := folder.train, folder.test
-	if !folder.hasTest {
-		quotas := fractionQuotas(labelsOf(train).ClassCounts(len(d.Classes)), s.TestFraction)
-		test, train = drawFiles(train, quotas, seed.New(from, "test"))
+	train, test, groups, err := folder.divide(ctx, s, from, tell)
+	if err != nil {
+		return nil, folderError(s.Path, err)
 	}
 	d.Source = fmt.Sprintf("images in one folder a class, the center square at %dx%d", s.size(), s.size())
 	if s.trainSize() != s.size() || s.TestCenter != 1 {
 		d.Source = fmt.Sprintf("images in one folder a class, the center square at %dx%d for training, %v of its side at %dx%d for the test", s.trainSize(), s.trainSize(), s.TestCenter, s.size(), s.size())
 	}
+	var seen readings
+	var places []*pixels
 	for _, part := range []struct {
 		name   string
 		count  int
 		files  []imageFile
 		size   int
 		center float64
-		to     **Images
-	}{{"training", s.TrainImages, train, s.trainSize(), 1, &d.Train}, {"test", s.TestImages, test, s.size(), s.TestCenter, &d.Test}} {
+		train  bool
+	}{{"training", s.TrainImages, train, s.trainSize(), 1, true}, {"test", s.TestImages, test, s.size(), s.TestCenter, false}} {
 		files, note := part.files, ""
 		if part.count > 0 && part.count < len(files) {
 			note = fmt.Sprintf("%d of ", part.count)
 			quotas := equalQuotas(labelsOf(files).ClassCounts(len(d.Classes)), part.count)
-			files, _ = drawFiles(files, quotas, seed.New(from, "limit", part.name))
+			files, _ = drawFiles(files, quotas, seed.New(from, "limit", part.name), nil)
 		}
 		d.Source += fmt.Sprintf(", %s%d %s images", note, len(part.files), part.name)
 		// Files come class by class. Batches that are taken in order, as architectures are scored on, need all classes.
@@ -55,16 +64,99 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, say f
 		seed.New(from, "order", part.name).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
 		place, err := keep.images(part.name, len(files), part.size)
 		if err != nil {
-			return err
+			return nil, errors.Join(err, discardAll(places))
 		}
-		if err := readPictures(ctx, s.Path, files, framing{part.size, part.center, s.IgnoreEXIF}, place); err != nil {
-			return errors.Join(fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err), place.discard())
+		places = append(places, place)
+		found, err := readPictures(ctx, s.Path, files, framing{part.size, part.center, s.IgnoreEXIF}, place)
+		if err == nil && len(found.bad) > 0 && s.OnBad == OnBadSkip {
+			files, err = dropBad(files, found, place)
 		}
-		if *part.to, err = place.finish(); err != nil {
-			return err
+		if part.train {
+			copies = groupsOf(files, groups)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err), discardAll(places))
+		}
+		seen.add(found)
+	}
+	if err := seen.err(); err != nil {
+		if s.OnBad != OnBadSkip {
+			return nil, errors.Join(fmt.Errorf("%s of %s cannot be read; mend or remove them, or leave them out by the setting on_bad: %s\n%w", count(len(seen.bad), "picture"), s.Path, OnBadSkip, err), discardAll(places))
+		}
+		tell.say(tell.warn, fmt.Sprintf("left out %s that cannot be read:\n%v", count(len(seen.bad), "picture"), err))
+		d.Source += fmt.Sprintf(", %d of them left out as they cannot be read", len(seen.bad))
+	}
+	tell.say(tell.warn, seen.note())
+	if d.Train, err = places[0].finish(); err != nil {
+		return nil, errors.Join(err, places[1].discard())
+	}
+	d.Test, err = places[1].finish()
+	return copies, err
+}
+
+func discardAll(places []*pixels) error {
+	var errs []error
+	for _, p := range places {
+		errs = append(errs, p.discard())
+	}
+	return errors.Join(errs...)
+}
+
+// dropBad takes the files that cannot be read out of the list and out of the pixels.
+func dropBad(files []imageFile, found readings, place *pixels) ([]imageFile, error) {
+	indices := make([]int, len(found.bad))
+	for i, b := range found.bad {
+		indices[i] = b.index
+	}
+	kept := make([]imageFile, 0, len(files)-len(indices))
+	for i, f := range files {
+		if _, bad := slices.BinarySearch(indices, i); !bad {
+			kept = append(kept, f)
 		}
 	}
-	return nil
+	if len(kept) == 0 {
+		return nil, found.err()
+	}
+	return kept, place.drop(indices)
+}
+
+// divide returns the files of the training and of the test split, and the groups of files with the same bytes, by name. A file and its
+// copies are never in both.
+func (f *imageFolder) divide(ctx context.Context, s Settings, from uint64, tell listener) (train, test []imageFile, groups map[string]int, err error) {
+	all := slices.Concat(f.train, f.test)
+	copies, err := copiesOf(ctx, f.path, all)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if copies != nil {
+		note, warning := aboutCopies(f.train, copies[:len(f.train)])
+		tell.say(tell.info, note)
+		tell.say(tell.warn, warning)
+		groups = make(map[string]int, len(all))
+		for i, file := range all {
+			groups[file.name] = copies[i]
+		}
+	}
+	if f.hasTest {
+		train, note := apart(f.train, f.test, groups)
+		tell.say(tell.warn, note)
+		return train, f.test, groups, nil
+	}
+	quotas := fractionQuotas(labelsOf(f.train).ClassCounts(len(f.classes)), s.TestFraction)
+	test, train = drawFiles(f.train, quotas, seed.New(from, "test"), copies)
+	return train, test, groups, nil
+}
+
+// groupsOf returns the group of each file, as Images.draw takes them; nil where no file has a copy.
+func groupsOf(files []imageFile, groups map[string]int) []int {
+	if groups == nil {
+		return nil
+	}
+	out := make([]int, len(files))
+	for i, f := range files {
+		out[i] = groups[f.name]
+	}
+	return out
 }
 
 // folderName returns what a folder is called in results: its own name as it stands in the path, for which alone it
@@ -133,7 +225,8 @@ func labelsOf(files []imageFile) *Images {
 }
 
 // drawFiles chooses quotas[c] files of each class c at random and returns them and the others, both in their old order.
-func drawFiles(files []imageFile, quotas []int, rng *rand.Rand) (chosen, others []imageFile) {
+// Copies stay together; see Images.draw.
+func drawFiles(files []imageFile, quotas []int, rng *rand.Rand, copies []int) (chosen, others []imageFile) {
 	take := func(indices []int) []imageFile {
 		out := make([]imageFile, len(indices))
 		for to, from := range indices {
@@ -141,7 +234,7 @@ func drawFiles(files []imageFile, quotas []int, rng *rand.Rand) (chosen, others 
 		}
 		return out
 	}
-	a, b := labelsOf(files).draw(quotas, rng)
+	a, b := labelsOf(files).draw(quotas, rng, copies)
 	return take(a), take(b)
 }
 

@@ -62,6 +62,38 @@ func (p *pixels) put(i int, values []uint8) error {
 	return nil
 }
 
+// drop takes the images with the given indices, ascending, out of those that were put.
+func (p *pixels) drop(indices []int) error {
+	im, to, next := p.images, 0, 0
+	values := make([]uint8, im.Values())
+	for i := range im.Count {
+		if next < len(indices) && indices[next] == i {
+			next++
+			continue
+		}
+		if to != i {
+			im.Labels[to] = im.Labels[i]
+			if p.file == nil {
+				copy(im.at(to), im.at(i))
+			} else if _, err := p.file.ReadAt(values, int64(i)*int64(len(values))); err != nil {
+				return fmt.Errorf("keep pixels on the disk: %w", err)
+			} else if err := p.put(to, values); err != nil {
+				return err
+			}
+		}
+		to++
+	}
+	im.Count, im.Labels = to, im.Labels[:to]
+	if p.file == nil {
+		im.Pixels = im.Pixels[:to*len(values)]
+		return nil
+	}
+	if err := p.file.Truncate(int64(to) * int64(len(values))); err != nil {
+		return fmt.Errorf("keep pixels on the disk: %w", err)
+	}
+	return nil
+}
+
 // finish returns the images once all values are there, and removes the file: the mapping keeps the content.
 func (p *pixels) finish() (_ *Images, err error) {
 	if p.file == nil {

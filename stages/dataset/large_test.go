@@ -28,7 +28,7 @@ func TestPixelsOnTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	keep := &storage{folder: scratch, limit: 1000} // more than the test's images have
-	got, err := makeDataset(t.Context(), s, 1, func(string) {}, keep)
+	got, err := makeDataset(t.Context(), s, 1, listener{}, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestPixelsOnTheDiskThatCannotBeKept(t *testing.T) {
 	putClass(t, 9, 2, root, "b")
 	s := folderSettings(root)
 	fail := func(ctx context.Context, keep *storage) error {
-		_, err := makeDataset(ctx, s, 1, func(string) {}, keep)
+		_, err := makeDataset(ctx, s, 1, listener{}, keep)
 		return errors.Join(err, keep.close())
 	}
 	if err := fail(t.Context(), &storage{folder: filepath.Join(root, "nowhere"), limit: 1}); err == nil || !strings.Contains(err.Error(), "keep pixels on the disk") {

@@ -16,9 +16,10 @@ const upright orientation = 1
 // read, the picture is upright: it can be looked at all the same.
 func orientationOf(content []byte) orientation {
 	const tag = "Orientation"
-	format := imagemeta.JPEG
-	if bytes.HasPrefix(content, []byte("\x89PNG")) {
-		format = imagemeta.PNG
+	of, _ := formatOf(content)
+	format, ok := map[string]imagemeta.ImageFormat{"JPEG": imagemeta.JPEG, "PNG": imagemeta.PNG, "WebP": imagemeta.WebP, "TIFF": imagemeta.TIFF}[of.name]
+	if !ok {
+		return upright
 	}
 	found := upright
 	_, err := imagemeta.Decode(imagemeta.Options{

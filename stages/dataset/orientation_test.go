@@ -6,11 +6,13 @@ import (
 	"hash/crc32"
 	"image"
 	pixel "image/color"
-	"image/jpeg"
+	stdjpeg "image/jpeg"
 	"image/png"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/plateau-nas/plateau/stages/dataset/jpeg"
 )
 
 // exif returns EXIF data that say nothing but the orientation, in either order of bytes.
@@ -58,7 +60,7 @@ func TestPicturesAreTurnedAsTheCameraSays(t *testing.T) {
 		}
 	}
 	var asJPEG, asPNG bytes.Buffer
-	if err := jpeg.Encode(&asJPEG, stored, &jpeg.Options{Quality: 100}); err != nil {
+	if err := stdjpeg.Encode(&asJPEG, stored, &stdjpeg.Options{Quality: 100}); err != nil {
 		t.Fatal(err)
 	}
 	if err := png.Encode(&asPNG, stored); err != nil {
@@ -81,10 +83,11 @@ func TestPicturesAreTurnedAsTheCameraSays(t *testing.T) {
 				if ignored || name == "cut-short.jpg" {
 					want = "abcd"
 				}
-				pixels, err := readPicture(path, framing{size: 2, center: 1, stored: ignored})
+				got, err := readPicture(path, framing{size: 2, center: 1, stored: ignored}, new(jpeg.Decoder))
 				if err != nil {
 					t.Fatal(err)
 				}
+				pixels := got.image.Pixels
 				for i := range pixels { // three equal planes
 					if d := int(pixels[i]) - int(levels[want[i%4]]); d < -3 || d > 3 {
 						t.Errorf("orientation %d, %s, ignored %v: the quarters are %v, want those of %s", o, name, ignored, pixels[:4], want)

@@ -41,6 +41,8 @@ type SplitOptions struct {
 	IgnoreEXIF bool
 	// Limit is the largest number of images, drawn with equal classes; 0 for all.
 	Limit int
+	// SkipBad leaves pictures of a folder out that cannot be read, and says so in Split.Note; otherwise they are an error that names all.
+	SkipBad bool
 }
 
 // ReadSplit reads one split of a data set from its files, to measure a model on it: nothing is kept apart for validation, and
@@ -91,7 +93,7 @@ func (s *Split) readFolder(ctx context.Context, o SplitOptions) error {
 	files := map[string][]imageFile{SplitTrain: folder.train, SplitTest: folder.test, SplitAll: slices.Concat(folder.train, folder.test)}[s.Split]
 	if o.Limit > 0 && o.Limit < len(files) {
 		quotas := equalQuotas(labelsOf(files).ClassCounts(len(s.Classes)), o.Limit)
-		files, _ = drawFiles(files, quotas, limitStream())
+		files, _ = drawFiles(files, quotas, limitStream(), nil)
 	}
 	size, center := o.Size, o.Center
 	if size == 0 {
@@ -104,9 +106,20 @@ func (s *Split) readFolder(ctx context.Context, o SplitOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := readPictures(ctx, o.Path, files, framing{size, center, o.IgnoreEXIF}, place); err != nil {
+	found, err := readPictures(ctx, o.Path, files, framing{size, center, o.IgnoreEXIF}, place)
+	if err != nil {
 		return err
 	}
+	if err := found.err(); err != nil {
+		if !o.SkipBad {
+			return fmt.Errorf("%s cannot be read:\n%w", count(len(found.bad), "picture"), err)
+		}
+		if _, err := dropBad(files, found, place); err != nil {
+			return err
+		}
+		s.Note = joinNotes(s.Note, fmt.Sprintf("left out %s that cannot be read:\n%v", count(len(found.bad), "picture"), err))
+	}
+	s.Note = joinNotes(s.Note, found.note())
 	s.Images, err = place.finish()
 	s.Source = fmt.Sprintf("images in one folder a class, %v of the center square at %dx%d", center, size, size)
 	return err
@@ -180,3 +193,11 @@ func (s *Split) finish(ctx context.Context, o SplitOptions, parts []*Images) err
 
 // limitStream draws which images are left out: always the same ones, since a measurement has no seed.
 func limitStream() *rand.Rand { return seed.New(1, "limit", "split") }
+
+// joinNotes puts one note behind another; either may be empty.
+func joinNotes(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "\n" + b
+}

@@ -23,6 +23,12 @@ var sources = []string{SourceShapes, SourceCIFAR10, SourceCIFAR100, SourceIDX, S
 // defaultTestFraction is the share of one's own images that becomes the test split.
 const defaultTestFraction = 0.2
 
+// What becomes of pictures that cannot be read.
+const (
+	OnBadStop = "stop" // they are an error, which names them all
+	OnBadSkip = "skip" // they are left out and named
+)
+
 // maxFolderSize bounds the size that images of one's own are brought to.
 const maxFolderSize = 1024
 
@@ -34,7 +40,7 @@ const (
 
 // Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
 type Settings struct {
-	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10, cifar100 or idx (MNIST and its family; read from path), or folder (your own images: PNG, JPEG or GIF, in one folder a class under path)."`
+	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10, cifar100 or idx (MNIST and its family; read from path), or folder (your own images: PNG, JPEG, GIF, WebP, BMP or TIFF, in one folder a class under path)."`
 	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test (test_folder) with one folder a class in each."`
 	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
 	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32, or for the images' own size with idx. Square images of idx, and the center squares of a folder's, are also enlarged."`
@@ -44,6 +50,7 @@ type Settings struct {
 	TestFolder    string         `yaml:"test_folder" doc:"For folder: name of the folder beside train that holds the test; val in ImageNet."`
 	TestCenter    float64        `yaml:"test_center" doc:"For folder: share of the side of the center square that test images show; 0.875 is usual for ImageNet, 224 of 256 pixels."`
 	IgnoreEXIF    bool           `yaml:"ignore_exif" doc:"For folder: take the pixels as they are stored, as PyTorch's loaders do; otherwise pictures are turned as the EXIF orientation of their camera says."`
+	OnBad         string         `yaml:"on_bad" enum:"stop,skip" doc:"For folder: what to do when pictures cannot be read: stop, with a list of all of them, or skip, which leaves them out and lists them."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
@@ -51,7 +58,7 @@ type Settings struct {
 
 // DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
 func DefaultSettings() Settings {
-	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, OnBad: OnBadStop, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -70,6 +77,10 @@ func (s *Settings) Validate() error {
 	if !slices.Contains(sources, s.Source) {
 		return pipeline.UnknownValue("source", s.Source, sources)
 	}
+	if s.OnBad != "" && s.OnBad != OnBadStop && s.OnBad != OnBadSkip {
+		errs = append(errs, pipeline.UnknownValue("on_bad", s.OnBad, []string{OnBadStop, OnBadSkip}))
+	}
+	add(s.OnBad == OnBadSkip && s.Source != SourceFolder, "on_bad", "only pictures of a folder can be left out; remove it for %s", s.Source)
 	format, read := s.format()
 	switch {
 	case s.Source == SourceFolder:

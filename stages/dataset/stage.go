@@ -17,7 +17,7 @@ import (
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "dataset",
-		Version: 3,
+		Version: 4,
 		Doc:     "Draws or reads labeled images, divides them into training, validation and test split, and writes them to one file.",
 		Outputs: []pipeline.Output{{
 			Name: "dataset", Type: "dataset", File: "dataset.safetensors",
@@ -39,7 +39,8 @@ var (
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	keep := &storage{folder: job.Scratch, limit: largeBytes}
 	defer func() { err = errors.Join(err, keep.close()) }()
-	d, err := makeDataset(ctx, *s, job.Seed, func(note string) { job.Info("%s", note) }, keep)
+	tell := listener{func(note string) { job.Info("%s", note) }, func(note string) { job.Warn("%s", note) }}
+	d, err := makeDataset(ctx, *s, job.Seed, tell, keep)
 	if err != nil {
 		return err
 	}
@@ -86,21 +87,22 @@ func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 // Make makes the dataset that the settings describe. Everything random comes from the seed: what is drawn, which
 // images are left out, and the division into training and validation split.
 func Make(ctx context.Context, s Settings, from uint64) (*Dataset, error) {
-	return makeDataset(ctx, s, from, func(string) {}, &storage{})
+	return makeDataset(ctx, s, from, listener{}, &storage{})
 }
 
-// makeDataset is Make; it tells say what a person should know about the source, and keeps pixels where keep says.
-func makeDataset(ctx context.Context, s Settings, from uint64, say func(string), keep *storage) (*Dataset, error) {
+// makeDataset is Make; it tells what a person should know about the source, and keeps pixels where keep says.
+func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, keep *storage) (*Dataset, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("make dataset: %w", err)
 	}
 	d := &Dataset{Name: s.Source}
 	var err error
+	var copies []int
 	switch s.Source {
 	case SourceShapes:
 		err = d.drawShapes(ctx, s, from)
 	case SourceFolder:
-		err = d.readFolder(ctx, s, from, say, keep)
+		copies, err = d.readFolder(ctx, s, from, tell, keep)
 	case SourceIDX:
 		err = d.readIDX(ctx, s, from)
 	default:
@@ -110,7 +112,7 @@ func makeDataset(ctx context.Context, s Settings, from uint64, say func(string),
 		return nil, err
 	}
 	// Train holds training and validation images up to here.
-	d.Train, d.Valid = d.Train.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"))
+	d.Train, d.Valid = d.Train.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), copies)
 	if d.Train.Count == 0 {
 		return nil, &pipeline.SettingError{Path: "valid_fraction", Err: fmt.Errorf("%v of %d images leaves none to train on", s.ValidFraction, d.Valid.Count)}
 	}

@@ -140,7 +140,7 @@ func TestValidate(t *testing.T) {
 		{"size", "11 pixels, want 12 to 256, or 0 for 32", func(s *Settings) { s.Size = 11 }},
 		{"size", "33 pixels, want 1 to 32, or 0 for 32; images are only reduced", func(s *Settings) { cifar(s); s.Size = 33 }},
 		{"size", "-1 pixels", func(s *Settings) { cifar(s); s.Size = -1 }},
-		{"path", "put the PNG, JPEG or GIF images of each class into a folder", func(s *Settings) { s.Source = SourceFolder }},
+		{"path", "put the PNG, JPEG, GIF, WebP, BMP or TIFF images of each class into a folder", func(s *Settings) { s.Source = SourceFolder }},
 		{"size", "1025 pixels, want 1 to 1024, or 0 for 32", func(s *Settings) { s.Source, s.Path, s.Size = SourceFolder, "x", 1025 }},
 		{"test_fraction", "0 of the images, want above 0 and below 1", func(s *Settings) { s.Source, s.Path, s.TestFraction = SourceFolder, "x", 0 }},
 		{"test_fraction", "only folder divides its images", func(s *Settings) { s.TestFraction = 0.3 }},

@@ -63,6 +63,9 @@ func Survey(ctx context.Context, path string) (*Folder, error) {
 	return out, nil
 }
 
+// headBytes is how much of a file is read to learn a picture's size. A JPEG may have a thumbnail and much else before it.
+const headBytes = 1 << 18
+
 // shortSide returns the smaller of width and height of a picture, from its header alone.
 func shortSide(path string) (side int, err error) {
 	file, err := os.Open(path)
@@ -70,26 +73,20 @@ func shortSide(path string) (side int, err error) {
 		return 0, err
 	}
 	defer file.Close() //nolint:errcheck // only read from
-	var failed error
-	for _, f := range pictureFormats() {
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return 0, err
-		}
-		head := make([]byte, len(f.magic))
-		if _, err := io.ReadFull(file, head); err != nil || string(head) != f.magic {
-			continue
-		}
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return 0, err
-		}
-		size, err := f.config(file)
-		if err == nil {
-			return min(size.Width, size.Height), nil
-		}
-		failed = err
+	head, err := io.ReadAll(io.LimitReader(file, headBytes))
+	if err != nil {
+		return 0, err
 	}
-	if failed == nil {
-		failed = fmt.Errorf("not a %s file", formatNames())
+	_, width, height, err := pictureSize(head)
+	if err != nil && len(head) == headBytes {
+		rest, other := io.ReadAll(file) // as of a TIFF, which may have its description at the end
+		if other != nil {
+			return 0, other
+		}
+		_, width, height, err = pictureSize(append(head, rest...))
 	}
-	return 0, fmt.Errorf("%s: %w", path, failed)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return min(width, height), nil
 }

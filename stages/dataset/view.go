@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/plateau-nas/plateau/stages/dataset/jpeg"
 )
 
 // View is what a network sees of a picture: a square in its center, brought to the size that the network takes.
@@ -40,14 +42,15 @@ func ReadPicture(content []byte, v View) (*Images, error) {
 	if err := v.Check(); err != nil {
 		return nil, err
 	}
-	return framing{size: v.Size, center: v.Center, stored: v.Stored}.image(content)
+	s, err := readSquare(content, framing{size: v.Size, center: v.Center, stored: v.Stored}, new(jpeg.Decoder))
+	return s.image, err
 }
 
-// FormatNames returns the formats of pictures that are read, as a part of a sentence: "PNG, JPEG or GIF".
+// FormatNames returns the formats of pictures that are read, as a part of a sentence: "PNG, JPEG, GIF, WebP, BMP or TIFF".
 func FormatNames() string { return formatNames() }
 
 // ListPictures returns the paths of the pictures in a folder and the folders below it, sorted by name in each folder, as their
-// suffixes tell. Hidden files and folders are left out.
+// suffixes tell. Hidden files and folders are left out, and folders that programs leave behind.
 func ListPictures(ctx context.Context, root string) ([]string, error) {
 	if root == "" {
 		return nil, errors.New("no folder was named")
@@ -63,6 +66,8 @@ func ListPictures(ctx context.Context, root string) ([]string, error) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
+		case e.IsDir() && path != root && leftBehind(e.Name()):
+			return fs.SkipDir
 		case isImage(e.Name()) && isFileOrLink(path, e):
 			out = append(out, path)
 		}

@@ -86,7 +86,7 @@ func TestViewIsKept(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, pngOf(t), 0o666); err != nil {
+			if err := os.WriteFile(path, append(pngOf(t), class[0], byte(i)), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/plateau-nas/plateau/pipeline"
 )
 
@@ -161,8 +163,9 @@ var (
 	separator = regexp.MustCompile(`[\s_-]+`)
 )
 
+// fold brings a name to the form in which names are compared: composed (NFC), since systems write the same letters in two ways.
 func fold(name string) string {
-	return strings.TrimSpace(separator.ReplaceAllString(strings.ToLower(name), " "))
+	return strings.TrimSpace(separator.ReplaceAllString(strings.ToLower(norm.NFC.String(name)), " "))
 }
 
 // aliases returns the folded names of a class, the whole one first.

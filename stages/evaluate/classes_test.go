@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,5 +133,13 @@ func TestImagesAreConverted(t *testing.T) {
 	_, err := measure(pictures(), evaluate.ChannelsGray)
 	if err == nil || !strings.Contains(err.Error(), "set channels to rgb or bgr") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Names that differ in their Unicode form alone are one.
+func TestMatchClassesInAnyUnicodeForm(t *testing.T) {
+	got, err := evaluate.MatchClasses([]string{"blue", "M\u00f6we"}, []string{"Mo\u0308we", "blue"})
+	if err != nil || !slices.Equal(got, []int{1, 0}) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
