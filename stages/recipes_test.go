@@ -157,7 +157,8 @@ func writePictures(t *testing.T, count int, dir ...string) {
 func TestCIFAR100Document(t *testing.T) {
 	dir := writeCIFAR(t, 120, "fine_label_names.txt", []int{20, 100}, "train.bin", "test.bin")
 	res := runShipped(t, "cifar100", "data.path="+dir, "data.train_images=32", "data.test_images=8",
-		"variables.candidates=12", "search.evaluator.network.channels=2", "search.evaluator.network.image_size=8", "search.evaluator.proxy.images=8", "train.channels=2", "train.epochs=1", "train.training.batch=8", "export.batch=4", "evaluate.latency_runs=1")
+		"variables.candidates=12", "variables.bounds=[1, 0.5]", "scores.evaluator.network.channels=2", "scores.evaluator.network.image_size=8", "scores.evaluator.proxy.images=8", "search.evaluator.training.epochs=2", "search.evaluator.training.budgets=[1]",
+		"search.evaluator.training.budget.multiply_adds=2e6", "search.evaluator.training.training.batch=8", "train.channels=2", "train.epochs=1", "train.budget.most_channels=4", "train.budget.most_cells=1", "train.budget.least_steps=1", "train.training.batch=8", "export.batch=4", "evaluate.latency_runs=1")
 	res.checkModel(t)
 	found, err := result.ReadArchitecture(res.outputs["search.architecture"])
 	if err != nil || found.Space != "nasbench201" {
