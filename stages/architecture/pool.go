@@ -129,7 +129,7 @@ func (p *pool) empty() error {
 	fail := func(name string, asked float64, allowed, least, most int64) error {
 		return &pipeline.SettingError{Path: "at_most." + name, Err: fmt.Errorf(
 			"no architecture of the space %s has %.6g or fewer %s: the smallest has %d, the largest %d; give at least %.4g as a share, or %d",
-			p.space.Name, asked, words(name), least, most, float64(least)/float64(most)+5e-5, least)}
+			p.space.Name, asked, inWords(name), least, most, float64(least)/float64(most)+5e-5, least)}
 	}
 	if p.least.MultiplyAdds > p.allowed.MultiplyAdds {
 		return fail(cost.MultiplyAdds, float64(p.allowed.MultiplyAdds), p.allowed.MultiplyAdds, p.least.MultiplyAdds, p.top.MultiplyAdds)
@@ -140,7 +140,7 @@ func (p *pool) empty() error {
 	return &pipeline.SettingError{Path: "at_most", Err: fmt.Errorf("no architecture of the space %s keeps both bounds, %d multiply-adds and %d parameters; raise one of them", p.space.Name, p.allowed.MultiplyAdds, p.allowed.Parameters)}
 }
 
-func words(metric string) string {
+func inWords(metric string) string {
 	if metric == cost.MultiplyAdds {
 		return "multiply-adds"
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/internal/words"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/score/cost"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
@@ -31,6 +32,7 @@ type Settings struct {
 	Choose     string                    `yaml:"choose" enum:"largest,published,random" doc:"Choose in place of genotype and path: largest (the most multiply-adds of operations that take part in the result, then the most parameters, the fewest edges without an operation, and the first in the space's order), published (the cell that the space's authors compare with: resnet in nasbench201, DARTS_V2 in darts) or random (each as likely as any other)."`
 	AtMost     Bounds                    `yaml:"at_most" doc:"For largest and random: bounds that the architectures keep."`
 	Candidates int                       `yaml:"candidates" doc:"For largest and random: how many architectures are handed on as finalists, all different; the first is the choice."`
+	Neighbors  int                       `yaml:"neighbors" doc:"Radius of the neighborhood that is handed on beside the architecture, as further candidates for a stage that chooses among them; of those that compute the same, and of those that compute what the architecture itself does, one is enough. 0 hands on none."`
 	Network    evaluator.NetworkSettings `yaml:"network" doc:"For choose: the network whose multiply-adds and parameters count, on the images of the dataset that is connected, otherwise on 32x32 pixels."`
 }
 
@@ -46,7 +48,7 @@ func DefaultSettings() Settings {
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "architecture",
-		Version: 2,
+		Version: 3,
 		Doc:     "Takes an architecture that is known, by name, by its notation, or from the architecture.json of an earlier run, or one that anybody can choose without a search: the largest, the published one, or some at random.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Optional: true, Doc: "For choose: the images that the network of an architecture takes."},
@@ -78,6 +80,9 @@ type stage struct {
 // Validate implements pipeline.Validator. It looks at no files.
 func (s *Settings) Validate() error {
 	err := s.validateChoice()
+	if s.Neighbors < 0 {
+		err = errors.Join(err, &pipeline.SettingError{Path: "neighbors", Err: fmt.Errorf("%d; give a radius of at least 0", s.Neighbors)})
+	}
 	if s.Choose == "" && s.Path == "" {
 		_, _, wrong := s.parse()
 		err = errors.Join(err, wrong)
@@ -154,6 +159,14 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 		}
 		lines = append(lines, g.String())
 	}
+	if s.Neighbors > 0 {
+		added, err := s.addNeighbors(found, sp, a)
+		if err != nil {
+			return err
+		}
+		job.Metric("neighbors", float64(added))
+		lines = append(lines, fmt.Sprintf("with %s, no two of which compute the same", words.Count(added, "neighbor")))
+	}
 	if s.Choose != "" {
 		size := found.Candidates[0].Metrics
 		for _, name := range []string{cost.MultiplyAdds, cost.Parameters, ShareMetric} {
@@ -166,6 +179,39 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	job.Summary(strings.Join(lines, "\n"))
 	return result.WriteArchitecture(job.Output("architecture"), found)
+}
+
+// mostNeighbors is how many neighbors are handed on at most: more are no candidates but a space.
+const mostNeighbors = 20_000
+
+// addNeighbors adds the neighborhood to the candidates, after those that are there, and returns how many it has added.
+func (s *Settings) addNeighbors(found *result.Architecture, sp *space.Space, a space.Architecture) (int, error) {
+	size := 0
+	for d := 1; d <= min(s.Neighbors, sp.Diameter()) && size <= mostNeighbors; d++ {
+		size += sp.ShellSizeOf(a, d)
+	}
+	if size > mostNeighbors {
+		return 0, &pipeline.SettingError{Path: "neighbors", Err: fmt.Errorf("the architecture has more than %d neighbors within distance %d; give a smaller radius", mostNeighbors, s.Neighbors)}
+	}
+	if len(found.Candidates) == 0 {
+		found.Candidates = append(found.Candidates, result.Candidate{Architecture: found.Architecture})
+	}
+	known := map[string]bool{}
+	for _, c := range found.Candidates {
+		one, err := sp.Parse(c.Architecture)
+		if err != nil {
+			return 0, err
+		}
+		known[sp.Class(one)] = true
+	}
+	before := len(found.Candidates)
+	for _, n := range sp.Neighbors(a, s.Neighbors) {
+		if class := sp.Class(n); !known[class] {
+			known[class] = true
+			found.Candidates = append(found.Candidates, result.Candidate{Architecture: sp.Format(n)})
+		}
+	}
+	return len(found.Candidates) - before, nil
 }
 
 // found returns the architecture that the settings give or choose.

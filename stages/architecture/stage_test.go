@@ -115,3 +115,48 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		t.Error(res.Err)
 	}
 }
+
+// The neighborhood is handed on behind the architecture, each function once.
+func TestNeighborsAreCandidates(t *testing.T) {
+	for settings, most := range map[string]int{
+		"{space: nasbench201, choose: published, neighbors: 1}":                              24,
+		"{space: nasbench201, choose: largest, at_most: {multiply_adds: 0.5}, neighbors: 2}": 264,
+		"{space: darts, genotype: DARTS_V2, neighbors: 1}":                                   120,
+	} {
+		found, res := given(t, settings)
+		of, center, err := found.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		classes := map[string]bool{}
+		for i, c := range found.Candidates {
+			a, err := of.Parse(c.Architecture)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := of.Distance(center, a); (d == 0) != (i == 0) || d > 2 {
+				t.Errorf("%s: candidate %d lies at distance %d", settings, i, d)
+			}
+			if class := of.Class(a); classes[class] {
+				t.Errorf("%s: %s computes what another one does", settings, c.Architecture)
+			} else {
+				classes[class] = true
+			}
+		}
+		if n := len(found.Candidates) - 1; n != int(res.Metrics["neighbors"]) || n > most || n < most/3 {
+			t.Errorf("%s: %d neighbors, metrics %v", settings, n, res.Metrics)
+		}
+	}
+	alone, _ := given(t, "{space: nasbench201, choose: published}")
+	if len(alone.Candidates) > 1 {
+		t.Errorf("%d candidates without neighbors", len(alone.Candidates))
+	}
+	if res := (stagetest.Run{Kind: kind(t), Settings: "{genotype: DARTS_V2, neighbors: 5}"}).Do(t); res.Err == nil || !strings.Contains(res.Err.Error(), "smaller radius") {
+		t.Errorf("radius 5: %v", res.Err)
+	}
+	s := DefaultSettings()
+	s.Genotype, s.Neighbors = "DARTS_V2", -1
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "neighbors") {
+		t.Errorf("radius -1: %v", err)
+	}
+}
