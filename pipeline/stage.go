@@ -85,6 +85,13 @@ type Fingerprinter interface {
 	Fingerprint(ctx context.Context) (map[string]string, error)
 }
 
+// Inspector is implemented by stages that read files which may turn out to be wrong. Inspect looks at them as the stage will, as far as that
+// takes little time, and changes nothing. It is called after Validate, by Document.Inspect; an error that is or wraps a *SettingError is
+// reported as a mistake in that setting.
+type Inspector interface {
+	Inspect(ctx context.Context) error
+}
+
 // SettingError is a mistake in one setting.
 type SettingError struct {
 	Path string // the setting as in the document, such as "neighborhood.aggregate"

@@ -64,6 +64,17 @@ func (a *app) printPlan(ctx context.Context, document string, f documentFlags, f
 	if !slices.Contains(planFormats(), format) {
 		return usagef("--format: there is no format %q; %s", format, pipeline.Suggest(format, "formats", planFormats()))
 	}
+	doc, err := openDocument(document)
+	if err != nil {
+		return err
+	}
+	reg, err := a.kinds()
+	if err != nil {
+		return err
+	}
+	if err := doc.Inspect(ctx, reg, f.overrides); err != nil {
+		return err
+	}
 	plan, _, err := a.plan(ctx, document, f)
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell 
 	}
 	if err := seen.err(); err != nil {
 		if s.OnBad != OnBadSkip {
-			return nil, errors.Join(fmt.Errorf("%s of %s cannot be read; mend or remove them, or leave them out by the setting on_bad: %s\n%w", count(len(seen.bad), "picture"), s.Path, OnBadSkip, err), discardAll(places))
+			return nil, errors.Join(badError(s.Path, seen), discardAll(places))
 		}
 		tell.say(tell.warn, fmt.Sprintf("left out %s that cannot be read:\n%v", count(len(seen.bad), "picture"), err))
 		d.Source += fmt.Sprintf(", %d of them left out as they cannot be read", len(seen.bad))

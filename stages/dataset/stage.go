@@ -51,7 +51,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	job.Info("%s: %s", d.Name, counts)
 	job.Info("%d classes: %s", len(d.Classes), abridge(d.Classes, 10))
 	job.Info("normalization by channel: mean %s, standard deviation %s", decimals(d.Mean), decimals(d.Std))
-	if d.Valid.Count == 0 {
+	if d.Valid.Count == 0 && s.ValidFraction > 0 {
 		job.Warn("there are no validation images (valid_fraction %v of %d): a search has nothing to compare architectures on", s.ValidFraction, d.Train.Count)
 	}
 	if least := slices.Min(d.Train.ClassCounts(len(d.Classes))); least == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/score/evaluator"
 	"github.com/plateau-nas/plateau/stages/space"
 )
@@ -24,6 +25,10 @@ func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
 		sp, err = space.ByName(s.Space)
 		errs = append(errs, err)
 	}
+	switch settings.Kind {
+	case evaluator.Proxy, evaluator.Training, evaluator.Exec:
+		errs = append(errs, dataset.CheckReduced("evaluator.network.image_size", settings.Network.ImageSize, dataset.SizeOf(from["dataset"])))
+	}
 	if sp != nil {
 		errs = append(errs, s.Neighborhood.CheckSpaceUnder("neighborhood", sp))
 	}
@@ -34,4 +39,15 @@ func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
 func (s *stage) evaluatorOn(connected func(port string) bool) (evaluator.Settings, error) {
 	settings := s.Evaluator.WithCosts(s.Objective, s.Metrics...)
 	return settings, settings.CheckInputs("evaluator", connected)
+}
+
+var _ space.Chooser = (*stage)(nil)
+
+// SearchSpace implements space.Chooser: the space that architectures are drawn from, which a table or a supernet decides on where one is
+// the evaluator.
+func (s *stage) SearchSpace() (*space.Space, error) {
+	if s.Evaluator.Kind == evaluator.Table || s.Evaluator.Kind == evaluator.Sharing {
+		return nil, errors.New("the space is that of an input")
+	}
+	return space.ByName(s.Space)
 }

@@ -58,7 +58,9 @@ func Kind() pipeline.Kind {
 
 var (
 	_ pipeline.Validator = (*Settings)(nil)
-	_ space.Chooser      = (*Settings)(nil)
+
+	_ pipeline.InputsValidator = (*Settings)(nil)
+	_ space.Chooser            = (*Settings)(nil)
 )
 
 // Validate implements pipeline.Validator. It reports every mistake.
@@ -118,6 +120,28 @@ func MacroFor(d *dataset.Dataset, channels, cells int) Macro {
 	return Macro{Channels: channels, Cells: cells, Classes: len(d.Classes), Image: [3]int{d.Test.Channels, d.Test.Height, d.Test.Width}}
 }
 
+// ValidateInputs implements pipeline.InputsValidator.
+func (s *Settings) ValidateInputs(from map[string][]pipeline.Stage) error {
+	size := dataset.SizeOf(from["dataset"])
+	if err := dataset.CheckReduced("image_size", s.ImageSize, size); err != nil || size == 0 || s.ImageSize > 0 {
+		return err
+	}
+	sp, err := s.SearchSpace()
+	if err != nil {
+		return err
+	}
+	return (Macro{Channels: s.Channels, Cells: s.Cells, Stages: s.Stages, Classes: 2, Image: [3]int{3, size, size}, Partial: s.Partial}).CheckFor(sp)
+}
+
+// reduced returns a batch that images fill, and says so where the one of the settings is larger: the smaller batch takes all of them.
+func reduced(job *pipeline.Job, what string, batch, images int) int {
+	if batch <= images || images < 2 {
+		return batch
+	}
+	job.Warn("%d %s do not fill a batch of %d: the graphs are made for batches of %d", images, what, batch, images)
+	return images
+}
+
 // Run implements pipeline.Stage.
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	in, _ := job.Input("dataset")
@@ -146,15 +170,22 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 		return err
 	}
 	sn.Recompute = s.Training.Recompute
+	training, scoreBatch := s.Training, s.ScoreBatch
+	least := d.Train.Count
+	if d.Valid.Count > 0 {
+		least = min(least, d.Valid.Count)
+		scoreBatch = reduced(job, "images scored on", scoreBatch, d.Valid.Count)
+	}
+	training.Batch = reduced(job, "images", training.Batch, least)
 	graphs := []struct {
 		output string
 		build  func() (*onnx.ModelProto, error)
 	}{
-		{"supernet", func() (*onnx.ModelProto, error) { return sn.Forward(s.ScoreBatch) }},
-		{"train_step", func() (*onnx.ModelProto, error) { return sn.TrainStep(s.Training) }},
-		{"architecture_step", func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(s.Training.Batch) }},
-		{"path", func() (*onnx.ModelProto, error) { return sn.Path(s.ScoreBatch) }},
-		{"path_step", func() (*onnx.ModelProto, error) { return sn.PathStep(s.Training) }},
+		{"supernet", func() (*onnx.ModelProto, error) { return sn.Forward(scoreBatch) }},
+		{"train_step", func() (*onnx.ModelProto, error) { return sn.TrainStep(training) }},
+		{"architecture_step", func() (*onnx.ModelProto, error) { return sn.ArchitectureStep(training.Batch) }},
+		{"path", func() (*onnx.ModelProto, error) { return sn.Path(scoreBatch) }},
+		{"path_step", func() (*onnx.ModelProto, error) { return sn.PathStep(training) }},
 	}
 	for _, gr := range graphs {
 		if err := ctx.Err(); err != nil {

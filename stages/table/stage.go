@@ -40,6 +40,7 @@ func Kind() pipeline.Kind {
 var (
 	_ pipeline.Stage         = (*Settings)(nil)
 	_ pipeline.Fingerprinter = (*Settings)(nil)
+	_ pipeline.Inspector     = (*Settings)(nil)
 	_ space.Chooser          = (*Settings)(nil)
 )
 
@@ -113,6 +114,12 @@ func (s *Settings) Fingerprint(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	return sums, nil
+}
+
+// Inspect implements pipeline.Inspector: it reads the table.
+func (s *Settings) Inspect(ctx context.Context) error {
+	_, err := s.Read(ctx)
+	return err
 }
 
 // Run implements pipeline.Stage.

@@ -72,6 +72,11 @@ func (s *Settings) Fit(ctx context.Context, rt *runtime.Runtime, job *pipeline.J
 // start loads the training step of a network with its first weights. It returns the indexes of the parameters and of the running
 // statistics too, with those of the auxiliary head. The caller closes the run.
 func (s *Settings) start(rt *runtime.Runtime, job *pipeline.Job, net supernet.Network, data *dataset.Dataset, until int) (_ *run, indexes [2]*params.Index, err error) {
+	if images := s.images(data).Count; s.Training.Batch > images {
+		small := *s
+		small.Training.Batch = max(images, 2)
+		s = &small
+	}
 	g, isGenotype, err := net.Genotype()
 	if err != nil {
 		return nil, indexes, err

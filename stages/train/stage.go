@@ -40,12 +40,31 @@ type stage struct {
 	open     runtime.Opener
 }
 
+var _ pipeline.InputsValidator = (*stage)(nil)
+
+// ValidateInputs implements pipeline.InputsValidator: the sizes of images that no network of the settings takes are found before
+// anything runs, as far as the space is known.
+func (s *stage) ValidateInputs(from map[string][]pipeline.Stage) error {
+	size, sp := dataset.SizeOf(from["dataset"]), space.Chosen(from["architecture"])
+	if size == 0 || sp == nil {
+		return nil
+	}
+	macro := supernet.Macro{Channels: s.Channels, Cells: s.Cells, Stages: s.Stages, Classes: 2, Image: [3]int{3, size, size}}
+	macro.Stem, macro.Reduction = supernet.StemFor(sp, s.Stem), supernet.ReductionFor(s.Reduction)
+	return macro.CheckFor(sp)
+}
+
 // Run implements pipeline.Stage.
 func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	in, _ := job.Input("dataset")
 	data, err := dataset.Load(in.Path)
 	if err != nil {
 		return err
+	}
+	own := s.Settings
+	if images := own.images(data).Count; own.Training.Batch > images {
+		job.Warn("%d images do not fill a batch of %d: training in batches of %d", images, own.Training.Batch, max(images, 2))
+		own.Training.Batch = max(images, 2)
 	}
 	in, _ = job.Input("architecture")
 	found, err := result.ReadArchitecture(in.Path)
@@ -56,14 +75,14 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Network(sp, found.Architecture, data); err != nil { // before anything is loaded
+	if _, err := own.Network(sp, found.Architecture, data); err != nil { // before anything is loaded
 		return err
 	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	settings, why, err := s.Fitted(ctx, rt, job, sp, found.Architecture, data)
+	settings, why, err := own.Fitted(ctx, rt, job, sp, found.Architecture, data)
 	if err != nil {
 		return err
 	}

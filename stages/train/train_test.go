@@ -385,8 +385,6 @@ func TestTrainingSaysWhatIsWrong(t *testing.T) {
 		out[port] = pipeline.Artifact{Path: path}
 		return out
 	}
-	few := stagetest.DefaultImages()
-	few.Train = 7
 	for _, c := range []struct {
 		name    string
 		in      map[string]pipeline.Artifact
@@ -396,7 +394,6 @@ func TestTrainingSaysWhatIsWrong(t *testing.T) {
 		{"a learning rate that is far too large", in, []string{"learning_rate: 1.0e+30"}, "lower the learning rate (now 1e+30)"},
 		{"an architecture that is none", with("architecture", "{}"), nil, "reading an architecture"},
 		{"a dataset that is none", with("dataset", "{}"), nil, "load dataset"},
-		{"too few images", inputs(t, few), []string{"use_valid: false"}, "7 images do not fill a batch of 8"},
 		{"a crop larger than the images", in, []string{"augment: {crop: 12}"}, "crop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -488,4 +485,16 @@ func settingPaths(err error) []string {
 		return []string{one.Path}
 	}
 	return []string{fmt.Sprint(err)}
+}
+
+// A batch that the images do not fill is as large as there are images, and that is said.
+func TestTrainingTakesASmallerBatch(t *testing.T) {
+	few := stagetest.DefaultImages()
+	few.Train = 7
+	in := inputs(t, few)
+	res := training(t, in, "use_valid: false", "epochs: 2").Must(t)
+	if said := res.Logged("warn"); !strings.Contains(said, "7 images do not fill a batch of 8: training in batches of 7") {
+		t.Errorf("what was said: %s", said)
+	}
+	stagetest.SameBytes(t, res, training(t, in, "use_valid: false", "epochs: 2", "training: {batch: 7}").Must(t))
 }
