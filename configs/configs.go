@@ -35,3 +35,26 @@ func Read(name string) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// About returns the first sentence of a shipped document's comment: what it is for.
+func About(name string) (string, error) {
+	text, err := Read(name)
+	if err != nil {
+		return "", err
+	}
+	var comment []string
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			break
+		}
+		comment = append(comment, strings.TrimSpace(rest))
+	}
+	about := strings.Join(comment, " ")
+	for i, r := range about {
+		if strings.ContainsRune(".?!", r) && strings.HasPrefix(about[i+1:]+" ", " ") {
+			return about[:i+1], nil
+		}
+	}
+	return about, nil
+}

@@ -84,6 +84,11 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	}
 	addCompletionCommand(root)
 	a.addCompletions(root)
+	group(root)
+	a.addUsageErrors(root)
+	root.Version = versionText()
+	root.Flags().Bool("version", false, "print the version of plateau, and of what it was built with")
+	root.SetVersionTemplate(versionLine())
 	return root
 }
 
@@ -96,11 +101,7 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		names := make([]string, len(subcommands))
-		for i, s := range subcommands {
-			names[i] = s.Name()
-		}
-		return usagef("there is no command %q in %s; %s", args[0], cmd.CommandPath(), pipeline.Suggest(args[0], "commands", names))
+		return unknownCommand(cmd, args[0])
 	}
 	return cmd
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/plateau-nas/plateau/configs"
@@ -22,14 +20,22 @@ func newConfigsListCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the shipped documents",
+		Short:   "List the shipped documents, with a line on each",
 		Example: "  plateau configs list",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return printJSON(a.stdout, configs.Names())
 			}
-			return writeAll(a.stdout, strings.Join(configs.Names(), "\n")+"\n")
+			t := table{}
+			for _, name := range configs.Names() {
+				about, err := configs.About(name)
+				if err != nil {
+					return err
+				}
+				t.add(name, about)
+			}
+			return writeAll(a.stdout, t.text(0))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the names as a JSON array")

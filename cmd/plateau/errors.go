@@ -40,7 +40,7 @@ func (interruption) Is(target error) bool { return target == context.Canceled }
 func (a *app) report(ctx context.Context, err error) int {
 	var usage *usageError
 	if !a.started && !errors.As(err, &usage) {
-		// cobra's own errors: unknown commands, flags and wrong arguments
+		// What is left of cobra's own errors, such as flags that exclude each other.
 		err = usagef("%w\nsee plateau --help", err)
 	}
 	code := exitCode(ctx, err)

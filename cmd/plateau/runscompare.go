@@ -35,7 +35,7 @@ last run is meant.`),
 	cmd.Flags().BoolVar(&f.differing, "differing", false, "show only what differs")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV: section, stage, name, differs, and a column for each run")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv")
+	exclusive(cmd, "json", "csv")
 	return cmd
 }
 

@@ -43,7 +43,7 @@ been removed stay in the list.`),
 	cmd.Flags().IntVarP(&f.limit, "limit", "n", 0, "show at most so many; 0 for all")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv")
+	exclusive(cmd, "json", "csv")
 	return cmd
 }
 

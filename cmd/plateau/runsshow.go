@@ -30,7 +30,7 @@ machine; the id of a run, or its beginning (see plateau runs list); or the name 
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV: section, stage, name, value")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv")
+	exclusive(cmd, "json", "csv")
 	return cmd
 }
 

@@ -18,20 +18,33 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: "  plateau version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			info := struct {
-				Version     string `json:"version"`
-				ONNXRuntime string `json:"onnxruntime"` // the version that is used
-				Go          string `json:"go"`
-				Platform    string `json:"platform"`
-			}{versionText(), runtime.Version, goruntime.Version(), goruntime.GOOS + "/" + goruntime.GOARCH}
+			info := versions()
 			if asJSON {
 				return printJSON(a.stdout, info)
 			}
-			return writeAll(a.stdout, fmt.Sprintf("plateau %s (ONNX Runtime %s, %s, %s)\n", info.Version, info.ONNXRuntime, info.Go, info.Platform))
+			return writeAll(a.stdout, versionLine())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as a JSON object")
 	return cmd
+}
+
+// versionInfo is what version --json prints.
+type versionInfo struct {
+	Version     string `json:"version"`
+	ONNXRuntime string `json:"onnxruntime"` // the version that is used
+	Go          string `json:"go"`
+	Platform    string `json:"platform"`
+}
+
+func versions() versionInfo {
+	return versionInfo{versionText(), runtime.Version, goruntime.Version(), goruntime.GOOS + "/" + goruntime.GOARCH}
+}
+
+// versionLine is what version and --version print.
+func versionLine() string {
+	v := versions()
+	return fmt.Sprintf("plateau %s (ONNX Runtime %s, %s, %s)\n", v.Version, v.ONNXRuntime, v.Go, v.Platform)
 }
 
 // versionText is the release's version, else what the Go tool knows about the build.
