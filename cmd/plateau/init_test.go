@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +43,10 @@ func TestInitWritesADocumentThatPlans(t *testing.T) {
 			t.Errorf("the document does not say %q:\n%s", want, text)
 		}
 	}
+	if _, _, err := call(t, "validate", "my-best-flowers.yaml"); err == nil || !strings.Contains(err.Error(), "leaves none for the test split") {
+		t.Errorf("three images a class are valid: %v", err)
+	}
+	addPictures(t, pictures, 8)
 	if _, _, err := call(t, "validate", "my-best-flowers.yaml"); err != nil {
 		t.Error(err)
 	}
@@ -54,7 +63,7 @@ func TestInitWritesADocumentThatPlans(t *testing.T) {
 	}
 	out, _, err = call(t, "init", pictures, "--force", "--json", "--name", "second", "-o", "my-best-flowers.yaml")
 	var p proposal
-	if err != nil || json.Unmarshal([]byte(out), &p) != nil || p.Name != "second" || p.Images != 9 || p.File != "my-best-flowers.yaml" {
+	if err != nil || json.Unmarshal([]byte(out), &p) != nil || p.Name != "second" || p.Images != 33 || p.File != "my-best-flowers.yaml" {
 		t.Errorf("%v, %s", err, out)
 	}
 	for want, args := range map[string][]string{
@@ -65,6 +74,30 @@ func TestInitWritesADocumentThatPlans(t *testing.T) {
 	} {
 		if _, _, err := call(t, append([]string{"init"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("init %v: %v does not say %q", args, err, want)
+		}
+	}
+}
+
+// addPictures puts so many more pictures, no two alike, into every folder of dir.
+func addPictures(t *testing.T, dir string, count int) {
+	t.Helper()
+	classes, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c, class := range classes {
+		for i := range count {
+			im := image.NewRGBA(image.Rect(0, 0, 16, 16))
+			for p := range 256 {
+				im.Set(p%16, p/16, color.RGBA{uint8(p * (i + 1)), uint8(40 * c), uint8(p + 9*i), 255})
+			}
+			var b bytes.Buffer
+			if err := png.Encode(&b, im); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, class.Name(), fmt.Sprintf("more%d.png", i)), b.Bytes(), 0o666); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
