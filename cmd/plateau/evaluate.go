@@ -242,7 +242,8 @@ func (e *evaluation) text() string {
 		split = ""
 	}
 	fmt.Fprintf(&b, "%s on %d %simages of %s (classes by %s)\n\n", filepath.Base(e.File), e.Count, split, e.Dataset, e.Labels)
-	row("top-1", "%.2f%%", 100*e.Top1)
+	interval := evaluate.Interval(e.Metrics)
+	row("top-1", "%.2f%% (95%% interval %.1f to %.1f)", 100*e.Top1, 100*interval.Low, 100*interval.High)
 	row("top-5", "%.2f%%", 100*e.Top5)
 	from := map[string]string{"settings": "as --scores says", "metadata": "as the model says", "numbers": "as its numbers look"}[e.ScoresFrom]
 	row("loss", "%.4f (scores are %s, %s)", e.Loss, e.Scores, from)

@@ -347,6 +347,9 @@ func TestStage(t *testing.T) {
 	if got["test_top1"] != 0.9 || got["test_loss"] != m.Loss || got["latency_ms"] != m.Latency.P50 {
 		t.Errorf("metrics %v of %+v", got, m)
 	}
+	if low, high := got["test_top1_low"], got["test_top1_high"]; !(0 < low && low < 0.9 && 0.9 < high && high < 1) {
+		t.Errorf("the interval of %v on %d images is %v to %v", m.Top1, m.Count, low, high)
+	}
 }
 
 func TestSettingsAreChecked(t *testing.T) {

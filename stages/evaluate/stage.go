@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
@@ -10,13 +11,14 @@ import (
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/result"
+	"github.com/plateau-nas/plateau/stages/stat"
 )
 
 // Kind returns the stage kind "evaluate", which runs on the runtime that open gives.
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "evaluate",
-		Version: 2,
+		Version: 3,
 		Doc:     "Measures accuracy, loss, size and speed of an ONNX classifier on images.",
 		Inputs: []pipeline.Port{
 			{Name: "model", Type: "model", Doc: "The classifier, an ONNX file."},
@@ -74,12 +76,15 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 		return err
 	}
 	job.Metric(s.Split+"_top1", m.Top1)
+	interval := Interval(m)
+	job.Metric(s.Split+"_top1_low", interval.Low)
+	job.Metric(s.Split+"_top1_high", interval.High)
 	job.Metric(s.Split+"_loss", m.Loss)
 	if m.Parameters > 0 {
 		job.Metric("parameters", float64(m.Parameters))
 		job.Metric("multiply_adds", float64(m.MultiplyAdds))
 	}
-	line := fmt.Sprintf("%s accuracy %.2f%% on %d images, loss %.4f, %s", s.Split, 100*m.Top1, m.Count, m.Loss, kilobytes(m.SizeBytes))
+	line := fmt.Sprintf("%s accuracy %.2f%% on %d images (95%% interval %.1f to %.1f), loss %.4f, %s", s.Split, 100*m.Top1, m.Count, 100*interval.Low, 100*interval.High, m.Loss, kilobytes(m.SizeBytes))
 	if m.Latency != nil {
 		job.Metric("latency_ms", m.Latency.P50)
 		line += fmt.Sprintf(", %.3g ms an image", m.Latency.P50)
@@ -94,4 +99,13 @@ func kilobytes(n int64) string {
 		return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// intervalLevel is the confidence level of the intervals beside accuracies.
+const intervalLevel = 0.95
+
+// Interval returns the 95% confidence interval of the top-1 accuracy (Wilson 1927), from 0 to 1: what so few or many images leave open, not
+// what images of another kind bring.
+func Interval(m *result.Metrics) stat.Interval {
+	return stat.Wilson(int(math.Round(m.Top1*float64(m.Count))), m.Count, intervalLevel)
 }
