@@ -179,15 +179,15 @@ func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 	if p.Wins+p.Losses == 0 {
 		return text + " There is no difference to test."
 	}
-	corrected := ""
+	raw := ""
 	if pairs > 1 {
-		corrected = fmt.Sprintf(", %s corrected for %d pairs", probability(p.PHolm), pairs)
+		raw = fmt.Sprintf("; uncorrected %s", probability(p.P))
 	}
 	how := "exact"
 	if !p.Exact {
 		how = "normal approximation"
 	}
-	test := fmt.Sprintf("p = %s%s (Wilcoxon signed-rank, two-sided, %s)", probability(p.P), corrected, how)
+	test := fmt.Sprintf("p = %s%s (Wilcoxon signed-rank, two-sided, %s%s)", probability(p.PHolm), corrected(pairs), how, raw)
 	if p.Significant {
 		return fmt.Sprintf("%s The difference is significant at %v: %s.", text, s.Significance, test)
 	}
@@ -197,10 +197,18 @@ func (s *Settings) verdict(m Measure, p Pair, pairs int) string {
 		if pairs > 1 {
 			together = fmt.Sprintf(" with %d pairs", pairs)
 		}
-		text += fmt.Sprintf(" With %s p can not be smaller than %s, however clear the difference is; to reach %v%s takes %d seeds.",
+		text += fmt.Sprintf(" With %s the uncorrected p can not be smaller than %s, however clear the difference is; to reach %v%s takes %d seeds.",
 			words.Count(p.Seeds, "seed"), probability(p.PLeast), s.Significance, together, needed(s.Significance/float64(pairs)))
 	}
 	return text
+}
+
+// corrected says for how many pairs on a measure p was corrected.
+func corrected(pairs int) string {
+	if pairs == 1 {
+		return ", of one comparison, so without correction"
+	}
+	return fmt.Sprintf(", corrected after Holm for %d comparisons", pairs)
 }
 
 // tolerance is how far costs may differ and still count as equal.

@@ -153,8 +153,8 @@ func (r *Result) headline() (big, label string) {
 		if p.Wins+p.Losses == 0 {
 			return big, fmt.Sprintf("%s and %s have found equals by %s with every seed", p.Other, p.Plain, m.Name)
 		}
-		return strings.Replace(big, "-", "−", 1), strings.TrimSpace(fmt.Sprintf("%s of %s, %s against %s, in the mean of %s; %s, p = %s",
-			unit, m.Name, p.Other, p.Plain, words.Count(p.Seeds, "seed"), significance, probability(p.P)))
+		return strings.Replace(big, "-", "−", 1), strings.TrimSpace(fmt.Sprintf("%s of %s, %s against %s, in the mean of %s; %s, p = %s%s",
+			unit, m.Name, p.Other, p.Plain, words.Count(p.Seeds, "seed"), significance, probability(p.PHolm), r.correction(p)))
 	}
 	for _, m := range r.Measures {
 		if i := r.best(m); m.Tested && i >= 0 {
@@ -162,6 +162,17 @@ func (r *Result) headline() (big, label string) {
 		}
 	}
 	return "–", "nothing to compare by"
+}
+
+// correction says what a corrected p was corrected for.
+func (r *Result) correction(p Pair) string {
+	n := 0
+	for _, o := range r.Pairs {
+		if o.Measure == p.Measure {
+			n++
+		}
+	}
+	return corrected(n)
 }
 
 func (r *Result) measure(name string) Measure {

@@ -94,7 +94,7 @@ type Pair struct {
 	Losses       int      `json:"losses"` // seeds with which it is worse
 	Gain         *float64 `json:"gain"`   // mean over the seeds
 	GainInterval Interval `json:"gain_interval"`
-	P            float64  `json:"p"`       // of the Wilcoxon signed-rank test, two-sided
+	P            float64  `json:"p"`       // of the Wilcoxon signed-rank test, two-sided, uncorrected
 	PHolm        float64  `json:"p_holm"`  // corrected for the number of pairs on this measure (Holm 1979)
 	PLeast       float64  `json:"p_least"` // the smallest p that so many seeds allow
 	Exact        bool     `json:"exact"`   // p is exact, not the normal approximation

@@ -21,14 +21,15 @@ import (
 //	worst_METHOD_MEASURE                        with the worst seed
 //	best_MEASURE                                the best value of any architecture in a table
 //	gain_OTHER_vs_PLAIN_MEASURE                 by how much OTHER is better in the mean, for each of the pairs
-//	p_OTHER_vs_PLAIN_MEASURE                    of the Wilcoxon signed-rank test, two-sided; p_holm_... corrected for the pairs
+//	p_holm_OTHER_vs_PLAIN_MEASURE               of the Wilcoxon signed-rank test, two-sided, corrected for the pairs on the measure
+//	p_OTHER_vs_PLAIN_MEASURE                    the same, uncorrected
 //	rank_biserial_..., cliffs_delta_...         effect sizes, above 0 where OTHER is better
 //	seconds_METHOD, evaluations_METHOD, ...     mean cost
 //	seeds                                       how many
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:      "compare",
-		Version:   2,
+		Version:   3,
 		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
 		Doc:       "Compares methods that ran with several seeds: what they found, by public tables or measured accuracies, with paired tests and costs.",
 		Inputs: []pipeline.Port{

@@ -13,6 +13,7 @@ import (
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/stages/compare"
+	"github.com/plateau-nas/plateau/stages/internal/browsertest"
 	"github.com/plateau-nas/plateau/stages/internal/stagetest"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/space"
@@ -350,6 +351,42 @@ func TestMeasuresWithoutTables(t *testing.T) {
 	if _, tested := o.metrics["p_na_darts_vs_darts_own_score"]; tested {
 		t.Error("own scores of different weights are tested although there are measured accuracies")
 	}
+}
+
+// The page's first sentence, the summary and the verdicts give the p that decides, and say for how many comparisons it was corrected.
+func TestPIsCorrected(t *testing.T) {
+	arch := five(t, [5]int{1, 2, 3, 4, 5}, [5]int{0, 0, 0, 0, 0})
+	for _, a := range five(t, [5]int{1, 2, 3, 4, 5}, [5]int{1, 1, 1, 1, 1}) {
+		if a.Labels[1].Value == "na_darts" {
+			a.Labels = []pipeline.Label{a.Labels[0], {Axis: "method", Value: "third"}}
+			arch = append(arch, a)
+		}
+	}
+	o := job{settings: "pairs: [[darts, na_darts], [darts, third]]", architectures: arch, tables: []pipeline.Artifact{truth(t, "truth")}}.must(t)
+	page, err := os.ReadFile(o.paths["page"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := o.Pairs[0]
+	if p.PHolm <= p.P {
+		t.Fatalf("%v is not corrected: %v", p.P, p.PHolm)
+	}
+	said := fmt.Sprintf("p = %.3g, corrected after Holm for 2 comparisons", p.PHolm)
+	if big, _, _ := strings.Cut(string(page), "<section id=\"methods\">"); !strings.Contains(big, said) {
+		t.Errorf("the first sentence lacks %q: %s", said, big[strings.Index(big, "<h1>"):])
+	}
+	if !strings.Contains(o.summary, said) || !strings.Contains(p.Verdict, fmt.Sprintf("uncorrected %.3g", p.P)) {
+		t.Errorf("the summary lacks %q: %s", said, o.summary)
+	}
+	one := job{settings: pairs, architectures: arch[:10], tables: []pipeline.Artifact{truth(t, "truth")}}.must(t)
+	if !strings.Contains(one.summary, "p = 0.0625, of one comparison, so without correction") {
+		t.Errorf("of one comparison it says: %s", one.summary)
+	}
+
+	b := browsertest.Open(t)
+	b.Visit("file://" + o.paths["page"])
+	b.Await(said)
+	b.Look("compare")
 }
 
 // Seeds that only one method has take no part in a test; an architecture that no table lists has no truth.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,28 @@ func (b *Browser) Photograph(path string) {
 	b.Ask("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
 	if err := os.WriteFile(path, shot.Data, 0o666); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// PhotographsVariable is the environment variable that names a folder for what Look sees.
+const PhotographsVariable = "PLATEAU_TEST_PHOTOGRAPHS"
+
+// Look looks at the page as it is at 1280 and 390 pixels, light and dark: axe finds no fault, and nothing makes it wider than the
+// window. Where the environment names a folder it leaves NAME-WIDTH-light.png and so on there.
+func (b *Browser) Look(name string) {
+	b.t.Helper()
+	dir := os.Getenv(PhotographsVariable)
+	for _, width := range []int{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.Show(width, scheme == "dark")
+			b.CheckAccessibility()
+			if wide := b.Eval(`document.documentElement.scrollWidth > document.documentElement.clientWidth`); wide != "false" {
+				b.t.Errorf("%s is wider than %d pixels", name, width)
+			}
+			if dir != "" {
+				b.Photograph(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)))
+			}
+		}
 	}
 }
 

@@ -67,10 +67,57 @@ func TestAxisHoldsItsValues(t *testing.T) {
 	})
 }
 
+// Values a few units in the last place apart, denormal, vast or infinite: every axis has some ticks and not many, in order, and holds
+// what a chart shows.
+func TestAxesEndWhateverTheValues(t *testing.T) {
+	for _, values := range [][]float64{
+		{1e17, math.Nextafter(1e17, 2e17)}, {0.1 + 0.2, 0.3}, {-1, math.Nextafter(-1, 0)}, {5e-324, 1e-323}, {-5e-324, 5e-324}, {1e-310, 3e-310},
+		{-math.MaxFloat64, math.MaxFloat64}, {math.Inf(-1), math.Inf(1)}, {-1e300, 1e300}, {1e300, math.Nextafter(1e300, 0)}, {0, 5e-324}, {1, 1 + 3e-16, 1 + 2e-9},
+	} {
+		checkAxis(t, values, 5)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64(), 1, 5).Draw(t, "values")
+		// Neighbors among the floats, from the first value on.
+		v := values[0]
+		for range rapid.IntRange(0, 20).Draw(t, "units in the last place") {
+			v = math.Nextafter(v, math.Inf(1))
+		}
+		if rapid.Bool().Draw(t, "near") {
+			values = values[:1]
+		}
+		checkAxis(t, append(values, v), rapid.IntRange(4, 8).Draw(t, "ticks"))
+	})
+}
+
+func checkAxis(t interface{ Errorf(string, ...any) }, values []float64, n int) {
+	for _, round := range []bool{true, false} {
+		a := newAxis(values, n, round)
+		a.from, a.to = 0, 100
+		ticks := a.ticks()
+		if len(ticks) < 1 || len(ticks) > n+3 {
+			t.Errorf("%v: %d ticks from %v to %v by %v", values, len(ticks), a.low, a.high, a.step)
+		}
+		for i, tick := range ticks {
+			if i > 0 && !(tick > ticks[i-1]) {
+				t.Errorf("%v: tick %v after %v", values, tick, ticks[i-1])
+			}
+			if i > 0 && a.text(tick, false) == a.text(ticks[i-1], false) {
+				t.Errorf("%v: two ticks are named %s", values, a.text(tick, false))
+			}
+		}
+		for _, v := range values {
+			if at := a.at(v); finite(v) && !(at >= -1e-6 && at <= 100+1e-6) {
+				t.Errorf("%v: %v lies at %v of 0..100", values, v, at)
+			}
+		}
+	}
+}
+
 func TestLineIsWellFormedWhateverTheValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 8).Draw(t, "epochs")
-		value := rapid.OneOf(rapid.Float64Range(-5, 5), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e300}))
+		value := rapid.OneOf(rapid.Float64Range(-5, 5), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e300, math.MaxFloat64, -math.MaxFloat64, 5e-324, 3, math.Nextafter(3, 4)}))
 		l := Line{Label: `"<loss>" & accuracy`, Percent: rapid.Bool().Draw(t, "percent")}
 		for i := range n {
 			l.X = append(l.X, float64(i+1))

@@ -29,6 +29,9 @@ type Series struct {
 // markLetter is about the width of a letter in the name of a mark.
 const markLetter = 6.5
 
+// tickLetter is about the width of a digit in the name of a tick.
+const tickLetter = 6.1
+
 // Mark is a named position on the x axis.
 type Mark struct {
 	X    float64
@@ -63,6 +66,9 @@ func (l Line) SVG() string {
 	}
 	x.step = max(1, math.Round(x.step)) // epochs are whole
 	x.from, x.to = lineLeft, lineWidth-lineRight
+	for _, t := range y.ticks() { // numbers of many digits get the room that they need
+		x.from = max(x.from, 9+tickLetter*float64(len([]rune(y.text(t, l.Percent)))))
+	}
 	y.from, y.to = lineHeight-lineBottom, lineTop
 
 	var b strings.Builder
@@ -179,7 +185,8 @@ func (l Line) Value(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+// finite tells whether a chart can show a value. NaN fails the comparison.
+func finite(v float64) bool { return math.Abs(v) <= vast }
 
 // num writes a coordinate with at most one decimal.
 func num(v float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") }

@@ -10,6 +10,7 @@ import (
 type Strip struct {
 	Label string // what it shows, for screen readers
 	Rows  []string
+	Unit  string     // what Steps count; "" is epoch
 	Steps []float64  // the number of each column, such as its epoch
 	Color [][]string // row x column, "" where there is no cell
 	Tip   [][]string // row x column, shown on hovering
@@ -21,6 +22,10 @@ func (s Strip) SVG() string {
 	columns := len(s.Steps)
 	if columns == 0 {
 		return ""
+	}
+	unit := s.Unit
+	if unit == "" {
+		unit = "epoch"
 	}
 	width := (lineWidth - lineLeft - lineRight) / float64(columns)
 	height := rowHeight*float64(len(s.Rows)) + 24
@@ -40,12 +45,12 @@ func (s Strip) SVG() string {
 			if s.Color[r][from] != "" {
 				fmt.Fprintf(&b, `<rect x="%.2f" y="%s" width="%.2f" height="%s" rx="2" fill="%s"><title>%s</title></rect>`,
 					lineLeft+width*float64(from), num(y+gap/2), width*float64(to-from)-0.6, num(rowHeight-gap), s.Color[r][from],
-					html.EscapeString(s.Rows[r]+", epoch "+span(s.Steps[from], s.Steps[to-1])+": "+s.Tip[r][from]))
+					html.EscapeString(s.Rows[r]+", "+unit+" "+span(s.Steps[from], s.Steps[to-1])+": "+s.Tip[r][from]))
 			}
 			from = to
 		}
 	}
-	fmt.Fprintf(&b, `<text x="%s" y="%s" %s>epoch %s</text>`, num(lineLeft), num(height-6), muted, num(s.Steps[0]))
+	fmt.Fprintf(&b, `<text x="%s" y="%s" %s>%s %s</text>`, num(lineLeft), num(height-6), muted, html.EscapeString(unit), num(s.Steps[0]))
 	fmt.Fprintf(&b, `<text x="%s" y="%s" text-anchor="end" %s>%s</text></svg>`, num(lineWidth-lineRight), num(height-6), muted, num(s.Steps[columns-1]))
 	return b.String()
 }

@@ -13,7 +13,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -244,7 +243,7 @@ func TestTheBrowserShowsProbabilities(t *testing.T) {
 	if got := b.Eval(`getComputedStyle(document.querySelector("#bars i")).width !== "0px" && document.getElementById("seen").naturalWidth`); got != "6" {
 		t.Errorf("what the model was shown has the width %s", got)
 	}
-	photograph(t, b, "answer")
+	b.Look("answer")
 	dropped([]byte("these are words"))
 	b.Await("not a ")
 	b.Eval(`document.getElementById("camera").click()`)
@@ -255,24 +254,5 @@ func TestTheBrowserShowsProbabilities(t *testing.T) {
 	// Nothing was asked of any other host.
 	if got := b.Eval(`performance.getEntriesByType("resource").filter((r) => !r.name.startsWith(location.origin) && !r.name.startsWith("blob:") && !r.name.startsWith("data:")).length`); got != "0" {
 		t.Errorf("%s requests went elsewhere", got)
-	}
-}
-
-// photograph looks at the page at two widths in light and dark, and writes pictures of it into the folder that the environment names.
-func photograph(t *testing.T, b *browsertest.Browser, name string) {
-	t.Helper()
-	dir := os.Getenv("PLATEAU_TEST_PHOTOGRAPHS")
-	for _, width := range []int{1280, 390} {
-		for _, dark := range []bool{false, true} {
-			b.Show(width, dark)
-			b.CheckAccessibility()
-			if wide := b.Eval(`document.documentElement.scrollWidth > document.documentElement.clientWidth`); wide != "false" {
-				t.Errorf("the page is wider than %d pixels", width)
-			}
-			if dir == "" {
-				continue
-			}
-			b.Photograph(filepath.Join(dir, fmt.Sprintf("%s-%d-%v.png", name, width, dark)))
-		}
 	}
 }

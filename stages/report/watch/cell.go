@@ -190,7 +190,7 @@ func outputs(dir string, f *pipeline.RunFile, id, typ string) []string {
 
 // strip draws how the operations of each edge changed.
 func strip(sp *space.Space, steps []float64, archs []space.Architecture, unit string) (template.HTML, []legend) {
-	s := chart.Strip{Label: "operations of each edge by " + unit, Steps: steps}
+	s := chart.Strip{Label: "operations of each edge by " + unit, Unit: unit, Steps: steps}
 	used := make([]bool, len(sp.Operations))
 	for e := range sp.Edges {
 		colors, tips := make([]string, len(archs)), make([]string, len(archs))
