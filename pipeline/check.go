@@ -108,7 +108,7 @@ func checkSettings(kind Kind, st *stageSpec, f *findings) *settled {
 		}
 	}
 	return &settled{settings: stage, build: func() Stage {
-		again, _ := decode(&findings{})
+		again, _ := decode(&findings{text: f.text}) // the text says where paths begin
 		return again
 	}}
 }
@@ -151,6 +151,12 @@ func addSettingErrors(err error, st *stageSpec, f *findings) {
 			hint = Suggest(value, "values", m.known)
 		}
 		summary := m.err.Error()
+		if n := st.lookup(m.path); n != nil && n.kind == textNode {
+			summary = n.plainly(summary)
+			if hint == "" {
+				hint = f.aboutText(n, m.err)
+			}
+		}
 		if !strings.Contains(summary, m.path+":") && !strings.HasPrefix(summary, m.path+" ") {
 			summary = m.path + ": " + summary
 		}

@@ -35,6 +35,8 @@ type node struct {
 	float float64
 	items []*node // list
 	pairs []pair  // mapping, in order, keys unique
+	start *place  // of what a text begins with, where that came by a reference; nil: at
+	found string  // the path that a setting which names a file has become, once settings have been decoded
 }
 
 // pair is an entry of a mapping.

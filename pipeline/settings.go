@@ -23,6 +23,7 @@ type option struct {
 	doc    string
 	enum   []string
 	hidden bool // key:"-"
+	file   bool // file:"true"
 }
 
 var (
@@ -53,7 +54,7 @@ func options(t reflect.Type) []option {
 			}
 			continue
 		}
-		o := option{name: tag, index: []int{i}, typ: f.Type, doc: f.Tag.Get("doc"), hidden: f.Tag.Get("key") == "-"}
+		o := option{name: tag, index: []int{i}, typ: f.Type, doc: f.Tag.Get("doc"), hidden: f.Tag.Get("key") == "-", file: f.Tag.Get("file") == "true"}
 		if o.name == "" {
 			o.name = strings.ToLower(f.Name)
 		}
@@ -98,6 +99,9 @@ func checkSettingsType(t reflect.Type, path string) error {
 		seen := map[string]bool{}
 		for _, o := range options(t) {
 			name := strings.TrimPrefix(path+"."+o.name, ".")
+			if o.file && o.typ.Kind() != reflect.String {
+				return fmt.Errorf("setting %s: a path is a string, not a %v", name, o.typ)
+			}
 			if seen[o.name] {
 				return fmt.Errorf("setting %s is declared twice", name)
 			}
@@ -216,7 +220,12 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 			n.pairs[k].meant = near
 			i = slices.IndexFunc(opts, func(o option) bool { return o.name == near })
 		}
-		d.value(p.value, v.FieldByIndex(opts[i].index), full, opts[i].enum)
+		field := v.FieldByIndex(opts[i].index)
+		d.value(p.value, field, full, opts[i].enum)
+		if opts[i].file && field.Kind() == reflect.String {
+			p.value.found = d.f.locateFile(p.value, field.String())
+			field.SetString(p.value.found)
+		}
 	}
 }
 

@@ -52,7 +52,9 @@ type Kind struct {
 	// New returns a pointer to a struct that holds the settings with their defaults, and that runs them.
 	// The struct's fields carry `yaml:"name"` and `doc:"sentence"` tags; the document's "settings" are decoded
 	// into it strictly. `enum:"a,b"` lists the names that a text setting takes. `key:"-"` marks a setting that cannot
-	// change results, such as a number of workers; it stays out of the stage's key. It must have no side effects.
+	// change results, such as a number of workers; it stays out of the stage's key. `file:"true"` marks a text setting that names a
+	// file or folder: in a document a relative path is relative to the document, in an override to the working directory, and the
+	// stage gets what it can open. New must have no side effects.
 	New func() Stage
 }
 

@@ -154,12 +154,17 @@ func (s *scope) text(n *node, f *findings) *node {
 		return s.lookup(n.text[2:len(n.text)-1], n.at, f)
 	}
 	bad, replaced := false, false
+	var start *place
 	out := referencePattern.ReplaceAllStringFunc(n.text, func(ref string) string {
 		if strings.HasPrefix(ref, "$$") {
 			return ref[1:]
 		}
+		first := !replaced && found[0] == 0
 		replaced = true
 		v := s.lookup(ref[2:len(ref)-1], n.at, f)
+		if first {
+			start = v.begins()
+		}
 		if v.at.reported {
 			bad = true
 			return ""
@@ -178,7 +183,7 @@ func (s *scope) text(n *node, f *findings) *node {
 		return &node{kind: textNode, text: out, at: n.at}
 	}
 	c := plainScalar(out, n.at) // "1e-${digits}" is a number where one belongs
-	c.text, c.raw = out, true
+	c.text, c.raw, c.start = out, true, start
 	return c
 }
 

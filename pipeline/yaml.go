@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -81,11 +82,17 @@ func parse(src string, f *findings) (file *ast.File) {
 		if at.line > 0 && at.line <= len(f.lines) && strings.Contains(f.lines[at.line-1], "${") {
 			hint = `within {...} and [...] a reference needs quotes: "${name}"`
 		}
+		if at.line > 0 && at.line <= len(f.lines) && hint == "" && quotedBackslash.MatchString(f.lines[at.line-1]) {
+			hint = escapesHint
+		}
 		f.add(at, hint, "not valid YAML: %s", summary)
 		return nil
 	}
 	return file
 }
+
+// quotedBackslash matches a line with a backslash after a double quote: a path of Windows, more often than not.
+var quotedBackslash = regexp.MustCompile(`"[^"]*\\`)
 
 // tooDeep returns the token at which values are nested too deep for the recursive parser, or nil.
 func tooDeep(tokens token.Tokens) *token.Token {

@@ -74,8 +74,9 @@ func findNPM(p platform) (string, error) {
 
 // packNPM has npm put the package's archive into dir, and returns its path. No script of the package runs.
 func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
-	cmd := exec.CommandContext(ctx, npm, "pack", packageName+"@"+Version, "--ignore-scripts", "--json")
-	// npm pack writes into its working directory; a folder of our own also keeps it from reading a package.json.
+	// What the user has set for npm at large must not send the archive elsewhere, or keep it from being written.
+	cmd := exec.CommandContext(ctx, npm, "pack", packageName+"@"+Version, "--ignore-scripts", "--json", "--pack-destination=.", "--dry-run=false", "--workspaces=false")
+	// A folder of our own also keeps npm from reading a package.json.
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "NO_UPDATE_NOTIFIER=1", "npm_config_fund=false", "npm_config_audit=false")
 	var stdout, stderr bytes.Buffer
@@ -89,7 +90,7 @@ func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 		reason := npmReason(stdout.Bytes(), stderr.String())
 		return "", &EnvironmentError{
 			Problem: fmt.Sprintf("fetch ONNX Runtime %s: npm pack %s@%s failed: %s", Version, packageName, Version, reason),
-			Remedy:  "check the network and npm's registry and proxy settings (npm ping), or " + remedySet(p),
+			Remedy:  remedyNPM(reason) + ", or " + remedySet(p),
 			Err:     err,
 			Passing: passing(reason),
 		}
@@ -103,6 +104,15 @@ func packNPM(ctx context.Context, npm, dir string, p platform) (string, error) {
 		}
 	}
 	return archives[0], nil
+}
+
+// remedyNPM says how to mend what npm gives as its reason.
+func remedyNPM(reason string) string {
+	if strings.Contains(reason, "ETARGET") || strings.Contains(reason, "notarget") {
+		return "see whether npm's settings hide packages that are new (npm config get min-release-age, npm config get before), and whether the registry that npm is set to has " +
+			"this version (npm view " + packageName + " versions)"
+	}
+	return "check the network and npm's registry and proxy settings (npm ping)"
 }
 
 // passing tells whether npm gives a reason that may pass: the network or the registry failed, not the request.

@@ -165,7 +165,7 @@ func TestFetchesOnceAndThenUsesTheCache(t *testing.T) {
 	if n := npm.called(t); n != 1 {
 		t.Errorf("npm ran %d times, expected 1", n)
 	}
-	if got, _ := os.ReadFile(npm.calls); string(got) != "pack onnxruntime-node@1.27.0 --ignore-scripts --json\n" {
+	if got, _ := os.ReadFile(npm.calls); string(got) != "pack onnxruntime-node@1.27.0 --ignore-scripts --json --pack-destination=. --dry-run=false --workspaces=false\n" {
 		t.Errorf("npm was called with %q", got)
 	}
 	if diff := cmp.Diff([]string{"linux-amd64", "linux-amd64.lock"}, npm.entries(t)); diff != "" {
@@ -253,7 +253,7 @@ func TestFetchFailures(t *testing.T) {
 		},
 		"no such version": {
 			`echo 'npm error code ETARGET' >&2; echo 'npm error notarget No matching version found' >&2; exit 1`,
-			[]string{"code ETARGET, notarget No matching version found"}, false,
+			[]string{"code ETARGET, notarget No matching version found", "min-release-age"}, false,
 		},
 		"lost":       {`echo 'npm error code ECONNRESET' >&2; exit 1`, []string{"code ECONNRESET"}, true},
 		"silent":     {"exit 3", []string{"it said nothing", "exit status 3"}, false},

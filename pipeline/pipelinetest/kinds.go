@@ -27,7 +27,7 @@ type NumbersSettings struct {
 	Count   int           `yaml:"count" doc:"How many numbers to draw."`
 	Scale   float64       `yaml:"scale" doc:"The largest number."`
 	Source  string        `yaml:"source" enum:"random,ones,zeros" doc:"What the numbers are."`
-	File    string        `yaml:"file" doc:"A file whose size is added to each number."`
+	File    string        `yaml:"file" file:"true" doc:"A file whose size is added to each number."`
 	Pause   time.Duration `yaml:"pause" key:"-" doc:"How long one number takes."`
 	Workers int           `yaml:"workers" key:"-" doc:"Changes nothing."`
 	Shape   Shape         `yaml:"shape" doc:"Nested settings."`

@@ -28,7 +28,7 @@ import (
 type Settings struct {
 	Space      string                    `yaml:"space" enum:"darts,nasbench201,plain" doc:"Search space that the genotype is of, or that is chosen from; a supernet that is connected has its own to choose from. plain has no cells but whole networks that people have designed: the genotype resnet9."`
 	Genotype   string                    `yaml:"genotype" doc:"The architecture: the name of a published one, what a search or describe has printed, or for darts Python's notation Genotype(normal=[...], ...)."`
-	Path       string                    `yaml:"path" doc:"An architecture.json that a search or a ranking has left; it takes the place of space and genotype, and may be of a search space of one's own."`
+	Path       string                    `yaml:"path" file:"true" doc:"An architecture.json that a search or a ranking has left; it takes the place of space and genotype, and may be of a search space of one's own."`
 	Choose     string                    `yaml:"choose" enum:"largest,published,random" doc:"Choose in place of genotype and path: largest (the most multiply-adds of operations that take part in the result, then the most parameters, the fewest edges without an operation, and the first in the space's order), published (the cell that the space's authors compare with: resnet in nasbench201, DARTS_V2 in darts) or random (each as likely as any other)."`
 	AtMost     Bounds                    `yaml:"at_most" doc:"For largest and random: bounds that the architectures keep."`
 	Candidates int                       `yaml:"candidates" doc:"For largest and random: how many architectures are handed on as finalists, all different; the first is the choice."`

@@ -41,7 +41,7 @@ const (
 // Settings are the settings of the stage kind "dataset". Start from DefaultSettings.
 type Settings struct {
 	Source        string         `yaml:"source" doc:"Where the images come from: shapes (drawn), cifar10, cifar100 or idx (MNIST and its family; read from path), or folder (your own images: PNG, JPEG, GIF, WebP, BMP or TIFF, in one folder a class under path)."`
-	Path          string         `yaml:"path" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test (test_folder) with one folder a class in each."`
+	Path          string         `yaml:"path" file:"true" doc:"For cifar10 and cifar100 the folder or .tar.gz with the files of the binary version. For idx the folder with the four files, each with .gz or without. For folder the folder that holds one folder a class, or the two folders train and test (test_folder) with one folder a class in each."`
 	CoarseLabels  bool           `yaml:"coarse_labels" doc:"Use the 20 coarse classes of cifar100 in place of the 100 fine ones."`
 	Size          int            `yaml:"size" doc:"Height and width of the images in pixels: the size to draw, or the size to reduce read images to by area; 0 for 32, or for the images' own size with idx. Square images of idx, and the center squares of a folder's, are also enlarged."`
 	TrainImages   int            `yaml:"train_images" doc:"Images for training and validation together, drawn with equal classes; 0 for all that are read, or 5000 shapes."`

@@ -13,7 +13,7 @@ import (
 
 // TruthSettings are the settings of the stage kind "truth".
 type TruthSettings struct {
-	Path    string   `yaml:"path" doc:"A table of its own for the truth, as for the kind table; empty takes a column of the input."`
+	Path    string   `yaml:"path" file:"true" doc:"A table of its own for the truth, as for the kind table; empty takes a column of the input."`
 	Column  string   `yaml:"column" doc:"Column that is the truth; empty takes the first of columns that there is."`
 	Columns []string `yaml:"columns" doc:"Columns that can be the truth."`
 	Dataset string   `yaml:"dataset" doc:"Data set that the truth is of; empty goes by the names of file and column."`

@@ -11,7 +11,7 @@ import (
 // Settings are the settings of the stage kind "table". Start from DefaultSettings.
 type Settings struct {
 	Benchmark string   `yaml:"benchmark" enum:"nasbench201" doc:"The public table: its space, how its files name architectures, and what is known of its columns."`
-	Path      string   `yaml:"path" doc:"A CSV (also .csv.gz) or Parquet file with a row for each architecture, or a folder of such files, which are joined by architecture."`
+	Path      string   `yaml:"path" file:"true" doc:"A CSV (also .csv.gz) or Parquet file with a row for each architecture, or a folder of such files, which are joined by architecture."`
 	Join      []string `yaml:"join" doc:"Further files or folders whose columns are joined by architecture, such as costs and latencies."`
 	Column    string   `yaml:"column" doc:"The column that serves as the score."`
 	Columns   []string `yaml:"columns" doc:"Further columns to keep; empty keeps every numeric one."`
