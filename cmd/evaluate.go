@@ -158,7 +158,7 @@ func (a *app) evaluate(ctx context.Context, model string, f evaluateFlags, given
 		a.say("%s", data.Note)
 	}
 	out := &evaluation{File: model}
-	if o.ClassMap, out.Labels, err = f.classMap(about, data.Classes); err != nil {
+	if o.ClassMap, out.Labels, err = a.classMap(&f, source, about, data.Classes); err != nil {
 		return nil, err
 	}
 	o.Split, o.Dataset, o.Warn = data.Split, data.Name, func(format string, args ...any) { a.say("warning: "+format, args...) }
@@ -203,7 +203,7 @@ func (f *evaluateFlags) options(given func(flag string) bool) (evaluate.Options,
 }
 
 // classMap finds the score of each class, and says how. It is nil when the scores are those of the classes.
-func (f *evaluateFlags) classMap(about *evaluate.About, classes []string) (scores []int, how string, err error) {
+func (a *app) classMap(f *evaluateFlags, source string, about *evaluate.About, classes []string) (scores []int, how string, err error) {
 	names, how := evaluate.ModelClasses(about.Metadata), "names in the model"
 	switch f.labels {
 	case labelsNumbers:
@@ -214,7 +214,14 @@ func (f *evaluateFlags) classMap(about *evaluate.About, classes []string) (score
 		return scores, labelsNumbers, nil
 	case labelsAuto:
 		if names == nil {
-			return nil, labelsNumbers, nil
+			if source != dataset.SourceFolder { // whose order is part of the data set
+				return nil, labelsNumbers, nil
+			}
+			scores, note := evaluate.OrderClasses(classes, about.Scores)
+			if note != "" {
+				a.say("warning: %s", note)
+			}
+			return scores, labelsNumbers, nil
 		}
 	default:
 		if names, err = evaluate.ReadClasses(f.labels); err != nil {

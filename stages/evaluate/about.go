@@ -14,6 +14,8 @@ type About struct {
 	// Input is the shape of its input, with -1 for a size that a run decides; nil when the model does not declare it or takes
 	// more than one input.
 	Input []int64
+	// Scores is how many scores it gives for an image; 0 where it does not declare that, or its outputs differ in it.
+	Scores int
 }
 
 // Read reads what a model file says of itself.
@@ -47,7 +49,31 @@ func Read(path string) (*About, error) {
 	if inputs != 1 {
 		out.Input = nil
 	}
+	out.Scores = scoresDeclared(m.GetGraph().GetOutput())
 	return out, nil
+}
+
+// scoresDeclared counts the numbers of an image in the outputs, if these agree.
+func scoresDeclared(outputs []*onnx.ValueInfoProto) int {
+	scores := 0
+	for _, o := range outputs {
+		dims := o.GetType().GetTensorType().GetShape().GetDim()
+		if len(dims) < 2 {
+			return 0
+		}
+		n := int64(1)
+		for _, d := range dims[1:] { // the first one is the batch
+			n *= d.GetDimValue()
+			if n <= 0 || n > maxScores {
+				return 0
+			}
+		}
+		if scores != 0 && scores != int(n) {
+			return 0
+		}
+		scores = int(n)
+	}
+	return scores
 }
 
 // Side is the height and width in pixels of the square images that the model takes, or 0 when it takes others or any size.
