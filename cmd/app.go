@@ -78,7 +78,7 @@ ONNX Runtime, and every result is a standard ONNX model.`),
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	for _, add := range []func(*app) *cobra.Command{
-		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newPredictCommand, newServeCommand, newExportCommand, newBenchCommand,
+		newRunCommand, newValidateCommand, newPlanCommand, newConfigsCommand, newSettingsCommand, newDescribeCommand, newNeighborsCommand, newEvaluateCommand, newPredictCommand, newServeCommand, newExportCommand, newBenchCommand,
 		newRunsCommand, newWatchCommand, newSchemaCommand, newInitCommand, newDoctorCommand, newVersionCommand, newReferenceCommand,
 	} {
 		root.AddCommand(add(a))

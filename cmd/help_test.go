@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages"
 )
 
@@ -85,6 +88,24 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}
 	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(got), "\n")); d != "" {
 		t.Errorf("commands have changed; write it anew: go run ./cmd/plateau reference > cmd/REFERENCE.md\n%s", d)
+	}
+}
+
+func TestSettingsReferenceIsCurrent(t *testing.T) {
+	reg, err := stages.Registry(func(context.Context) (*runtime.Runtime, error) { return nil, errors.New("not needed to describe") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := settingsReference(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("SETTINGS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(got), "\n")); d != "" {
+		t.Errorf("settings have changed; write it anew: go run ./cmd/plateau reference --settings > cmd/SETTINGS.md\n%s", d)
 	}
 }
 

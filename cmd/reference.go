@@ -8,18 +8,32 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newReferenceCommand prints REFERENCE.md, which lies beside this file. It is for those who change commands.
+// newReferenceCommand prints REFERENCE.md and SETTINGS.md, which lie beside this file. It is for those who change commands.
 func newReferenceCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var settings bool
+	cmd := &cobra.Command{
 		Use:     "reference",
-		Short:   "Print the reference of all commands as Markdown",
-		Example: "  plateau reference > REFERENCE.md",
+		Short:   "Print the reference of all commands, or of all settings, as Markdown",
+		Example: "  plateau reference > REFERENCE.md\n  plateau reference --settings > SETTINGS.md",
 		Hidden:  true,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return writeAll(a.stdout, reference(cmd.Root()))
+			if !settings {
+				return writeAll(a.stdout, reference(cmd.Root()))
+			}
+			reg, err := a.kinds()
+			if err != nil {
+				return err
+			}
+			text, err := settingsReference(reg)
+			if err != nil {
+				return err
+			}
+			return writeAll(a.stdout, text)
 		},
 	}
+	cmd.Flags().BoolVar(&settings, "settings", false, "print that of the stage kinds and their settings")
+	return cmd
 }
 
 // reference describes a command and all below it, as their help does.

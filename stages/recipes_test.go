@@ -302,3 +302,25 @@ func TestRecipesTrainTheReferenceNetworks(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnSpaceDocument(t *testing.T) {
+	res := runShipped(t, "own-space", "data.train_images=64", "data.test_images=20", "supernet.channels=2", "supernet.training.batch=16", "search.epochs=2", "search.weights.warm_up=1",
+		"search.candidates=4", "supernet.score_batch=8", "search.score_images=8", "neighborhood.score_images=8", "train.channels=2", "train.epochs=1", "train.training.batch=16", "evaluate.latency_runs=1")
+	if _, err := os.Stat(res.outputs["export.model"]); err != nil || res.metrics["evaluate.multiply_adds"] == 0 {
+		t.Errorf("no model was measured: %v", err)
+	}
+	found, err := result.ReadArchitecture(res.outputs["neighborhood.architecture"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, a, err := found.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(slices.Collect(s.All())); n != 3125 {
+		t.Errorf("the space has %d architectures", n)
+	}
+	if n := len(s.Neighbors(a, 1)); n != 20 { // 5 edges with 4 other operations each
+		t.Errorf("%d neighbors of %v", n, a)
+	}
+}
