@@ -37,6 +37,8 @@ type RunFile struct {
 // RunStage is a stage in run.json.
 type RunStage struct {
 	ID       string          `json:"id"`
+	Template string          `json:"template,omitempty"` // of a variant, the id that the document gives its stage
+	Labels   []Label         `json:"labels,omitempty"`   // of a variant, its value on each axis of the matrix
 	Kind     string          `json:"kind"`
 	Version  int             `json:"version"`
 	Status   Status          `json:"status"`
@@ -73,9 +75,12 @@ func (x *execution) runFile() *RunFile {
 	for i, ps := range x.plan.Stages {
 		r := x.result.Stages[i]
 		s := RunStage{
-			ID: ps.ID, Kind: ps.Kind.Name, Version: ps.Kind.Version, Status: r.Status, Cached: r.Cached, Seconds: r.Seconds,
+			ID: ps.ID, Labels: ps.Labels, Kind: ps.Kind.Name, Version: ps.Kind.Version, Status: r.Status, Cached: r.Cached, Seconds: r.Seconds,
 			Planned: ps.Action, Reason: r.Reason, Key: r.Key, Seed: ps.Seed, Settings: ps.Settings, Inputs: []RunInput{}, Outputs: []store.Output{},
 			Metrics: append([]event.Value{}, r.Metrics...), Summary: r.Summary,
+		}
+		if len(ps.Labels) > 0 {
+			s.Template = ps.Template
 		}
 		for _, in := range ps.Inputs {
 			s.Inputs = append(s.Inputs, RunInput{Port: in.Port, Type: in.Type, Source: in.Stage + "." + in.Output})

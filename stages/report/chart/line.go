@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,7 @@ type Line struct {
 // Series is one line. Where Values holds NaN the line is interrupted.
 type Series struct {
 	Name   string
+	X      []float64 // ascending; nil for those of the chart, of which alone hovering shows the values
 	Values []float64 // one for each X
 }
 
@@ -46,6 +48,13 @@ const (
 	textSize              = 12.0
 )
 
+// SeriesDash returns the stroke-dasharray of the series with the given index, "" for a whole line: colors come again after the fourth, and
+// in the order of the dashes.
+func SeriesDash(i int) string {
+	dashes := []string{"", "7 4", "2 4"}
+	return dashes[i/4%len(dashes)]
+}
+
 // SeriesColor returns the CSS color of the series with the given index.
 func SeriesColor(i int) string {
 	defaults := []string{"#2563eb", "#c2410c", "#0f766e", "#7c3aed"}
@@ -57,12 +66,13 @@ func SeriesColor(i int) string {
 // values of an epoch; it has no legend.
 func (l Line) SVG() string {
 	var values []float64
+	xs := slices.Clone(l.X)
 	for _, s := range l.Series {
-		values = append(values, s.Values...)
+		values, xs = append(values, s.Values...), append(xs, s.X...)
 	}
-	x, y := newAxis(l.X, 6, false), newAxis(values, 5, true)
-	if len(l.X) < 2 {
-		x = newAxis([]float64{0, max(1, firstOr(l.X, 1))}, 6, false)
+	x, y := newAxis(xs, 6, false), newAxis(values, 5, true)
+	if len(xs) < 2 {
+		x = newAxis([]float64{0, max(1, firstOr(xs, 1))}, 6, false)
 	}
 	x.step = max(1, math.Round(x.step)) // epochs are whole
 	x.from, x.to = lineLeft, lineWidth-lineRight
@@ -76,7 +86,11 @@ func (l Line) SVG() string {
 		num(lineWidth), num(lineHeight), html.EscapeString(l.Label), num(textSize))
 	l.drawAxes(&b, x, y)
 	for i, s := range l.Series {
-		drawSeries(&b, SeriesColor(i), l.X, s.Values, x, y)
+		at := l.X
+		if s.X != nil {
+			at = s.X
+		}
+		drawSeries(&b, i, at, s.Values, x, y)
 	}
 	l.drawTips(&b, x)
 	b.WriteString("</svg>")
@@ -121,7 +135,11 @@ func (l Line) drawAxes(b *strings.Builder, x, y axis) {
 	}
 }
 
-func drawSeries(b *strings.Builder, color string, xs, values []float64, x, y axis) {
+func drawSeries(b *strings.Builder, index int, xs, values []float64, x, y axis) {
+	color, dash := SeriesColor(index), ""
+	if d := SeriesDash(index); d != "" {
+		dash = fmt.Sprintf(` stroke-dasharray="%s"`, d)
+	}
 	var path strings.Builder
 	pen, last := "M", -1
 	var alone []int // values with a gap on either side have no line and get a dot
@@ -139,7 +157,7 @@ func drawSeries(b *strings.Builder, color string, xs, values []float64, x, y axi
 	if last < 0 {
 		return
 	}
-	fmt.Fprintf(b, `<path d="%s" fill="none" stroke-width="2" stroke-linejoin="round" stroke-linecap="round" style="stroke:%s"/>`, path.String(), color)
+	fmt.Fprintf(b, `<path d="%s" fill="none" stroke-width="2" stroke-linejoin="round" stroke-linecap="round"%s style="stroke:%s"/>`, path.String(), dash, color)
 	for _, i := range append(alone, last) {
 		fmt.Fprintf(b, `<circle cx="%s" cy="%s" r="3.2" style="fill:%s"/>`, num(x.at(xs[i])), num(y.at(values[i])), color)
 	}

@@ -58,62 +58,57 @@ type rankingRow struct {
 	Winner                       bool
 }
 
-// newCells shows the architecture of every stage that tells one.
-func newCells(dir string, s *state, f *pipeline.RunFile) []cellView {
-	var out []cellView
-	spaces := spacesOf(f)
-	for _, st := range s.stages {
-		c := cellView{Stage: st.id}
-		var sp *space.Space
-		var steps []float64
-		var archs []space.Architecture
-		unit := ""
-		for _, p := range st.curves.points {
-			found, arch := parse(spaces, p.note)
+// newCell shows the architecture of a stage that tells one; false where it does not.
+func newCell(dir string, spaces []*space.Space, n *node) (cellView, bool) {
+	c := cellView{Stage: n.id}
+	var sp *space.Space
+	var steps []float64
+	var archs []space.Architecture
+	unit := ""
+	var table *event.Table
+	if n.stage != nil {
+		table = n.stage.curves.table
+		notes := n.stage.curves.notes
+		for _, note := range notes[max(0, len(notes)-evolution):] {
+			found, arch := parse(spaces, note.text)
 			if found == nil || sp != nil && found != sp {
 				continue
 			}
-			if p.unit != unit { // evaluations after epochs: what moves now is shown
-				unit, steps, archs = p.unit, nil, nil
+			if note.unit != unit { // evaluations after epochs: what moves now is shown
+				unit, steps, archs = note.unit, nil, nil
 			}
 			sp = found
-			steps, archs = append(steps, float64(p.step)), append(archs, arch)
+			steps, archs = append(steps, float64(note.step)), append(archs, arch)
 		}
-		table := st.curves.table
-		if f != nil { // when the search is over its result tells more
-			if a, found, arch := finished(dir, f, st.id); a != nil {
-				sp, steps, archs = found, append(steps, lastOf(steps)+1), append(archs, arch)
-				if table == nil && len(a.Probabilities) > 0 {
-					table = &event.Table{Columns: found.Operations, Values: a.Probabilities}
-					for e := range found.Edges {
-						table.Rows = append(table.Rows, found.EdgeName(e))
-					}
-				}
-				c.Step = "chosen"
-			}
-		}
-		if table != nil {
-			c.Heat = newHeat(table)
-		}
-		if sp == nil {
-			if c.Heat != nil {
-				out = append(out, c)
-			}
-			continue
-		}
-		now := archs[len(archs)-1]
-		c.Architecture, c.Cell = sp.Format(now), template.HTML(draw.SVG(sp, now))
-		if c.Step == "" {
-			c.Step = fmt.Sprintf("after %s %d", unit, int(steps[len(steps)-1]))
-		} else {
-			steps, archs = steps[:len(steps)-1], archs[:len(archs)-1]
-		}
-		if len(archs) > 1 {
-			c.Strip, c.Keys = strip(sp, steps[max(0, len(steps)-evolution):], archs[max(0, len(archs)-evolution):], unit)
-		}
-		out = append(out, c)
 	}
-	return out
+	// When the search is over its result tells more.
+	if a, found, arch := finished(dir, n); a != nil {
+		sp, steps, archs = found, append(steps, lastOf(steps)+1), append(archs, arch)
+		if table == nil && len(a.Probabilities) > 0 {
+			table = &event.Table{Columns: found.Operations, Values: a.Probabilities}
+			for e := range found.Edges {
+				table.Rows = append(table.Rows, found.EdgeName(e))
+			}
+		}
+		c.Step = "chosen"
+	}
+	if table != nil {
+		c.Heat = newHeat(table)
+	}
+	if sp == nil {
+		return c, c.Heat != nil
+	}
+	now := archs[len(archs)-1]
+	c.Architecture, c.Cell = sp.Format(now), template.HTML(draw.SVG(sp, now))
+	if c.Step == "" {
+		c.Step = fmt.Sprintf("after %s %d", unit, int(steps[len(steps)-1]))
+	} else {
+		steps, archs = steps[:len(steps)-1], archs[:len(archs)-1]
+	}
+	if len(archs) > 1 {
+		c.Strip, c.Keys = strip(sp, steps, archs, unit)
+	}
+	return c, true
 }
 
 func lastOf(steps []float64) float64 {
@@ -159,8 +154,8 @@ func parse(spaces []*space.Space, text string) (*space.Space, space.Architecture
 }
 
 // finished returns the architecture that a stage has written; nil when it has not.
-func finished(dir string, f *pipeline.RunFile, id string) (*result.Architecture, *space.Space, space.Architecture) {
-	for _, path := range outputs(dir, f, id, "architecture") {
+func finished(dir string, n *node) (*result.Architecture, *space.Space, space.Architecture) {
+	for _, path := range outputs(dir, n, "architecture") {
 		a, err := result.ReadArchitecture(path)
 		if err != nil {
 			continue
@@ -172,17 +167,15 @@ func finished(dir string, f *pipeline.RunFile, id string) (*result.Architecture,
 	return nil, nil, nil
 }
 
-// outputs lists the files of a type that a finished stage has left; of every stage when id is empty.
-func outputs(dir string, f *pipeline.RunFile, id, typ string) []string {
+// outputs lists the files of a type that a finished stage has left.
+func outputs(dir string, n *node, typ string) []string {
+	if n.planned == nil || n.planned.Status != pipeline.StatusDone {
+		return nil
+	}
 	var out []string
-	for _, s := range f.Stages {
-		if s.Status != pipeline.StatusDone || id != "" && s.ID != id {
-			continue
-		}
-		for _, o := range s.Outputs {
-			if o.Type == typ {
-				out = append(out, filepath.Join(dir, s.ID, o.File))
-			}
+	for _, o := range n.planned.Outputs {
+		if o.Type == typ {
+			out = append(out, filepath.Join(dir, n.id, o.File))
 		}
 	}
 	return out
@@ -243,18 +236,24 @@ func newHeat(t *event.Table) *heatView {
 	return h
 }
 
-// newRankings shows the finalists of every ranking that is there.
-func newRankings(dir string, f *pipeline.RunFile) []rankingView {
-	if f == nil {
-		return nil
-	}
-	var out []rankingView
-	for _, path := range outputs(dir, f, "", "ranking") {
-		r, err := result.ReadRanking(path)
-		if err != nil {
+// newRankings shows the finalists of every ranking that is there, but for those of variants, which are too many.
+func newRankings(dir string, nodes []*node) []rankingView {
+	var paths, stages []string
+	for _, n := range nodes {
+		if len(n.labels) > 0 {
 			continue
 		}
-		v := rankingView{Stage: filepath.Base(filepath.Dir(path)), Aggregate: fmt.Sprint(r.Aggregate["aggregate"])}
+		for _, path := range outputs(dir, n, "ranking") {
+			paths, stages = append(paths, path), append(stages, n.id)
+		}
+	}
+	var out []rankingView
+	for i, path := range paths {
+		r, err := result.ReadRanking(path)
+		if err != nil || len(r.Finalists) == 0 {
+			continue
+		}
+		v := rankingView{Stage: stages[i], Aggregate: fmt.Sprint(r.Aggregate["aggregate"])}
 		low, high := r.Finalists[0].OwnScore, r.Finalists[0].OwnScore
 		for _, f := range r.Finalists {
 			low, high = min(low, f.Min, f.OwnScore, f.Aggregate), max(high, f.Max, f.OwnScore, f.Aggregate)

@@ -6,56 +6,64 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
 )
 
-// node is a stage in the graph: as the run planned it, and what was heard of it.
+// node is a stage in the graph: as the run planned it, and what was heard of it. A stage with a matrix is one node with all its variants.
 type node struct {
 	id, kind string
-	status   string // waiting, running, done, reused, failed, interrupted, killed
+	status   string // waiting, running, done, reused, failed, interrupted, killed, not chosen
 	inputs   []string
 	level    int
-	stage    *stage // nil when nothing was heard of it
+	stage    *stage             // nil when nothing was heard of it
+	planned  *pipeline.RunStage // nil when there is no run.json
+	template string             // of a variant, the id of its stage in the document
+	labels   []pipeline.Label   // of a variant
+	variants []*node            // of a stage with a matrix
 }
 
-// graphNodes lists the stages in the order of the plan.
-func graphNodes(s *state, f *pipeline.RunFile) []*node {
+// newNodes lists the stages, each variant for itself, in the order of the plan. alive tells whether the run's process is there.
+func newNodes(s *state, f *pipeline.RunFile, alive bool) []*node {
 	var out []*node
-	byID := map[string]*node{}
-	add := func(n *node) {
-		out = append(out, n)
-		byID[n.id] = n
-	}
 	if f != nil {
-		for _, rs := range f.Stages {
-			n := &node{id: rs.ID, kind: rs.Kind, status: "waiting"}
+		for i := range f.Stages {
+			rs := &f.Stages[i]
+			n := &node{id: rs.ID, kind: rs.Kind, status: "waiting", planned: rs, stage: s.byID[rs.ID], template: rs.Template, labels: rs.Labels}
+			if n.template == "" { // a run.json of before has no labels
+				n.template, n.labels = fromID(rs.ID)
+			}
 			for _, in := range rs.Inputs {
 				from := in.Source
 				if i := strings.LastIndexByte(from, '.'); i >= 0 {
 					from = from[:i]
 				}
-				if byID[from] != nil && !slices.Contains(n.inputs, from) {
-					n.inputs = append(n.inputs, from)
-					n.level = max(n.level, byID[from].level+1)
+				n.inputs = append(n.inputs, from)
+			}
+			switch {
+			case rs.Planned == pipeline.ActionSkip:
+				n.status = "not chosen"
+			case n.stage == nil && rs.Status == pipeline.StatusDone:
+				if n.status = "done"; rs.Cached {
+					n.status = "reused"
 				}
 			}
-			if rs.Planned == pipeline.ActionSkip {
-				n.status = "not chosen"
-			}
-			add(n)
+			out = append(out, n)
+		}
+	} else {
+		for _, st := range s.stages {
+			n := &node{id: st.id, status: "waiting", stage: st}
+			n.template, n.labels = fromID(st.id)
+			out = append(out, n)
 		}
 	}
-	for _, st := range s.stages {
-		n := byID[st.id]
-		if n == nil {
-			if f != nil {
-				continue // of an earlier document in this directory
-			}
-			n = &node{id: st.id}
-			add(n)
+	for _, n := range out {
+		st := n.stage
+		if st == nil {
+			continue
 		}
-		n.stage = st
 		if st.kind != "" {
 			n.kind = st.kind
 		}
@@ -63,17 +71,133 @@ func graphNodes(s *state, f *pipeline.RunFile) []*node {
 		case st.status == pipeline.StatusNotRun:
 		case st.reused:
 			n.status = "reused"
-		default:
+		case st.status != "":
 			n.status = string(st.status)
-		}
-		if n.status == "" {
-			n.status = "waiting"
 		}
 		if n.status == "running" && s.status != pipeline.StatusRunning {
 			n.status = string(s.status)
 		}
+		if n.status == "running" && !alive {
+			n.status = "killed"
+		}
 	}
 	return out
+}
+
+// fromID reads the id of a variant, whose values can not be told apart in it.
+func fromID(id string) (template string, labels []pipeline.Label) {
+	template, values, ok := strings.Cut(id, "@")
+	if !ok {
+		return "", nil
+	}
+	return template, []pipeline.Label{{Axis: "variant", Value: values}}
+}
+
+// gathered joins the variants of a stage to one node.
+func gathered(nodes []*node) []*node {
+	var out []*node
+	of, byID := map[string]*node{}, map[string]*node{}
+	for _, n := range nodes {
+		g := n
+		if n.template != "" {
+			if g = byID[n.template]; g == nil {
+				g = &node{id: n.template, kind: n.kind}
+			}
+			g.variants = append(g.variants, n)
+		}
+		if of[n.id] = g; byID[g.id] == nil {
+			byID[g.id] = g
+			out = append(out, g)
+		}
+	}
+	for _, n := range nodes {
+		g := of[n.id]
+		var inputs []string
+		for _, in := range n.inputs {
+			if from := of[in]; from != nil && from != g && !slices.Contains(inputs, from.id) && !slices.Contains(g.inputs, from.id) {
+				inputs = append(inputs, from.id)
+			}
+		}
+		if len(g.variants) == 0 {
+			g.inputs = inputs
+		} else {
+			g.inputs = append(g.inputs, inputs...)
+		}
+	}
+	for _, g := range out {
+		for _, in := range g.inputs {
+			g.level = max(g.level, byID[in].level+1) // those before it come first in a plan
+		}
+		if len(g.variants) > 0 {
+			g.status = together(g.variants)
+		}
+	}
+	return out
+}
+
+// together is the status of several stages: what needs to be looked at comes first.
+func together(nodes []*node) string {
+	has := map[string]bool{}
+	for _, n := range nodes {
+		has[n.status] = true
+	}
+	for _, status := range []string{"running", "failed", "killed", "interrupted", "waiting"} {
+		if !has[status] {
+			continue
+		}
+		if status == "waiting" && (has["done"] || has["reused"]) {
+			return "begun"
+		}
+		return status
+	}
+	for _, status := range []string{"done", "reused", "not chosen"} {
+		if has[status] {
+			return status
+		}
+	}
+	return "waiting"
+}
+
+// tally counts the states of variants: "120 of 200 done, 3 running".
+func tally(nodes []*node) string {
+	counts := map[string]int{}
+	for _, n := range nodes {
+		counts[n.status]++
+	}
+	text := fmt.Sprintf("%d of %d done", counts["done"]+counts["reused"], len(nodes))
+	for _, status := range []string{"running", "failed", "killed", "interrupted", "waiting", "not chosen"} {
+		if n := counts[status]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, status)
+		}
+	}
+	if n := counts["reused"]; n > 0 {
+		text += fmt.Sprintf("; %d of them reused", n)
+	}
+	return text
+}
+
+// metrics are a stage's, from its events or, where it was reused, from run.json.
+func (n *node) metrics() []event.Value {
+	if n.stage != nil && len(n.stage.metrics) > 0 {
+		return n.stage.metrics
+	}
+	if n.planned != nil && n.finished() {
+		return n.planned.Metrics
+	}
+	return nil
+}
+
+func (n *node) finished() bool { return n.status == "done" || n.status == "reused" }
+
+// seconds is how long a stage took, or has taken so far; 0 when that is not known.
+func (n *node) seconds(now time.Time) float64 {
+	switch {
+	case n.stage == nil:
+		return 0
+	case n.status == "running":
+		return max(0, now.Sub(n.stage.started).Seconds())
+	}
+	return n.stage.seconds
 }
 
 // The measures of the graph in its own units.
@@ -122,11 +246,15 @@ func drawGraph(nodes []*node) template.HTML {
 		}
 	}
 	for _, n := range nodes {
+		sub := n.status
+		if k := len(n.variants); k > 0 {
+			sub = fmt.Sprintf("×%d %s", k, n.status)
+		}
 		fmt.Fprintf(&b, `<g class="node %s"><title>%s (%s): %s</title><rect x="%.1f" y="%.1f" width="%.0f" height="%.0f" rx="9"/>`,
 			html.EscapeString(strings.ReplaceAll(n.status, " ", "-")), html.EscapeString(n.id), html.EscapeString(n.kind), html.EscapeString(n.status),
 			x[n.id], y[n.id], nodeWidth, nodeHeight)
 		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f">%s</text><text class="sub" x="%.1f" y="%.1f">%s</text></g>`,
-			x[n.id]+11, y[n.id]+19, html.EscapeString(shorten(n.id, 15)), x[n.id]+11, y[n.id]+35, html.EscapeString(n.status))
+			x[n.id]+11, y[n.id]+19, html.EscapeString(shorten(n.id, 15)), x[n.id]+11, y[n.id]+35, html.EscapeString(sub))
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String())

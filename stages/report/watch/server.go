@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/store"
 	"github.com/plateau-nas/plateau/stages/report/local"
 )
 
@@ -23,15 +26,25 @@ type Page struct {
 	style  template.CSS
 	script []byte
 
-	mu      sync.Mutex
-	state   state
-	tail    tail
-	runFile *pipeline.RunFile
-	stamp   string // size and time of run.json when it was read
-	alive   bool   // the run's process was there when the page was made
-	view    view
-	parts   []part
-	changed chan struct{} // closed when parts are new
+	mu       sync.Mutex
+	state    state
+	tail     tail
+	runFile  *pipeline.RunFile
+	stamp    string // size and time of run.json when it was read
+	alive    bool   // the run's process was there when the page was made
+	view     view
+	parts    []part
+	tables   []*table
+	families []*family
+	drawn    map[string]drawing // what is slow to make, by part
+	changed  chan struct{}      // closed when parts are new
+}
+
+// drawing is a part as it was made of a version of its stage.
+type drawing struct {
+	version int
+	stamp   string
+	html    template.HTML
 }
 
 var _ http.Handler = (*Page)(nil)
@@ -75,7 +88,7 @@ func (p *Page) Follow(ctx context.Context, every time.Duration) error {
 func (p *Page) update(always bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed, err := p.tail.read(p.state.apply, func() { p.state = state{} })
+	changed, err := p.tail.read(p.state.apply, func() { p.state, p.drawn = state{}, nil })
 	if err != nil {
 		return err
 	}
@@ -84,12 +97,91 @@ func (p *Page) update(always bool) error {
 		return nil
 	}
 	p.alive = alive
-	p.view = newView(p.dir, &p.state, p.runFile)
-	if p.parts, err = render(p.pages, p.view); err != nil {
+	if err := p.draw(); err != nil {
 		return err
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
+	return nil
+}
+
+// draw makes the parts and the tables. What a stage without news shows is kept.
+func (p *Page) draw() error {
+	all := newNodes(&p.state, p.runFile, p.alive)
+	p.view = newView(p.dir, &p.state, p.runFile, all, gathered(all), p.alive)
+	p.families = families(all)
+	p.tables = nil
+	for _, f := range p.families {
+		t, err := newVariants(f, p.state.last)
+		if err != nil {
+			return err
+		}
+		p.tables = append(p.tables, t)
+	}
+	t, err := newMetrics(all)
+	if err != nil {
+		return err
+	}
+	if t != nil {
+		p.tables = append(p.tables, t)
+	}
+	spaces := spacesOf(p.runFile)
+	drawn := map[string]drawing{}
+	keep := func(id, stamp string, st *stage, make func() (template.HTML, error)) error {
+		d := drawing{stamp: stamp}
+		if st != nil {
+			d.version = st.version
+		}
+		if old, ok := p.drawn[id]; ok && old.version == d.version && old.stamp == d.stamp {
+			drawn[id] = old
+			return nil
+		}
+		var err error
+		if d.html, err = make(); err == nil {
+			drawn[id] = d
+		}
+		return err
+	}
+	p.parts = nil
+	for _, s := range sectionNames {
+		if !s.Many {
+			html, err := render(p.pages, "section-"+s.ID, p.view)
+			if err != nil {
+				return err
+			}
+			s.HTML = html
+			p.parts = append(p.parts, part{ID: s.ID, HTML: html})
+		}
+		for _, n := range all {
+			id := s.ID + "-" + n.id
+			if len(n.labels) > 0 {
+				continue // variants have their table, where their curves are chosen
+			}
+			switch {
+			case s.ID == "curves" && n.stage != nil:
+				err = keep(id, "", n.stage, func() (template.HTML, error) { return render(p.pages, "part-curves", newCurves(n.stage)) })
+			case s.ID == "cell":
+				err = keep(id, p.stamp, n.stage, func() (template.HTML, error) {
+					c, ok := newCell(p.dir, spaces, n)
+					if !ok {
+						return "", nil
+					}
+					return render(p.pages, "part-cell", c)
+				})
+			default:
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if html := drawn[id].html; html != "" {
+				s.Parts = append(s.Parts, part{id, s.ID, html})
+			}
+		}
+		p.parts = append(p.parts, s.Parts...)
+		p.view.Sections = append(p.view.Sections, s)
+	}
+	p.drawn = drawn
 	return nil
 }
 
@@ -130,7 +222,13 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(p.script) // if the browser is gone, nobody is there to be told
 	case "/events":
 		p.serveEvents(w, r)
+	case "/overlay":
+		p.serveOverlay(w, r)
 	default:
+		if file, ok := strings.CutPrefix(r.URL.Path, "/files/"); ok {
+			p.serveFile(w, r, file)
+			return
+		}
 		http.NotFound(w, r)
 	}
 }
@@ -138,7 +236,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Page) servePage(w http.ResponseWriter) {
 	p.mu.Lock()
 	v := p.view
-	v.Style, v.Parts = p.style, p.parts
+	v.Style = p.style
 	p.mu.Unlock()
 	var b bytes.Buffer
 	if err := p.pages.ExecuteTemplate(&b, "page.html", v); err != nil {
@@ -149,42 +247,61 @@ func (p *Page) servePage(w http.ResponseWriter) {
 	_, _ = w.Write(b.Bytes()) // if the browser is gone, nobody is there to be told
 }
 
-// heartbeat is how often a comment is sent when there is no news, so that a connection that is gone is noticed.
-const heartbeat = 15 * time.Second
-
-// serveEvents sends every part, and then those that change, until the browser leaves.
-func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	flush := http.NewResponseController(w)
-	sent := map[string]template.HTML{}
-	for {
-		p.mu.Lock()
-		parts, changed := p.parts, p.changed
+// serveOverlay answers with the curves of the chosen variants.
+func (p *Page) serveOverlay(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	p.mu.Lock()
+	i := slices.IndexFunc(p.families, func(f *family) bool { return f.id == q.Get("table") })
+	if i < 0 {
 		p.mu.Unlock()
-		for _, part := range parts {
-			if have, ok := sent[part.ID]; ok && have == part.HTML {
-				continue
-			}
-			data, err := json.Marshal(part)
-			if err != nil {
-				return // texts always marshal
-			}
-			if _, err := fmt.Fprintf(w, "event: part\ndata: %s\n\n", data); err != nil {
-				return
-			}
-			sent[part.ID] = part.HTML
-		}
-		if flush.Flush() != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
-		case <-time.After(heartbeat):
-			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
-				return
-			}
+		http.Error(w, "there is no such table of variants", http.StatusNotFound)
+		return
+	}
+	o, fig := p.families[i].newOverlay(q["row"], q.Get("value"))
+	p.mu.Unlock()
+	var err error
+	if o.Value != "" {
+		o.HTML, err = render(p.pages, "figure", fig)
+	}
+	var text []byte
+	if err == nil {
+		text, err = json.Marshal(o)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(text) // if the browser is gone, nobody is there to be told
+}
+
+// serveFile serves a page that a stage has written, and no other file. The page is shut off from this one.
+func (p *Page) serveFile(w http.ResponseWriter, r *http.Request, file string) {
+	stage, name, _ := strings.Cut(file, "/")
+	p.mu.Lock()
+	found := false
+	if p.runFile != nil {
+		for _, s := range p.runFile.Stages {
+			found = found || s.ID == stage && s.Status == pipeline.StatusDone && slices.ContainsFunc(s.Outputs, func(o store.Output) bool { return o.File == name && isPage(o.Type, o.File) })
 		}
 	}
+	p.mu.Unlock()
+	if !found {
+		http.NotFound(w, r)
+		return
+	}
+	f, err := os.Open(filepath.Join(p.dir, stage, filepath.FromSlash(name)))
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	http.ServeContent(w, r, "", info.ModTime(), f)
 }

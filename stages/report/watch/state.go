@@ -19,6 +19,7 @@ type state struct {
 	last    time.Time // of the latest event
 	seconds float64
 	stages  []*stage // in the order in which they were first heard of
+	byID    map[string]*stage
 	log     []event.Event
 }
 
@@ -32,35 +33,31 @@ type stage struct {
 	seconds  float64
 	progress *event.Progress
 	curves   curves
-	earlier  curves // of the attempt before, until it is known whether this one continues it
+	earlier  curves  // of the attempt before, until it is known whether this one continues it
+	counts   []count // what it has done so far
 	metrics  []event.Value
+	metricAt map[string]int // places of the metrics by name
 	summary  string
+	said     string // its latest line that is no warning
 	failure  string
+	version  int // grows with every event
 }
 
-// curves are the values of a stage by unit.
-type curves struct {
-	points []point
-	table  *event.Table // the latest
-}
-
-// point is what a stage said after a unit.
-type point struct {
-	unit   string // a stage may count epochs first, and evaluations then
-	step   int
-	phase  string
-	note   string
-	values []event.Value
+// count is how many units of a name a stage has finished.
+type count struct {
+	unit string
+	done int
 }
 
 func (s *state) stage(id string) *stage {
-	for _, st := range s.stages {
-		if st.id == id {
-			return st
+	st := s.byID[id]
+	if st == nil {
+		st = &stage{id: id, status: pipeline.StatusNotRun}
+		if s.byID == nil {
+			s.byID = map[string]*stage{}
 		}
+		s.stages, s.byID[id] = append(s.stages, st), st
 	}
-	st := &stage{id: id, status: pipeline.StatusNotRun}
-	s.stages = append(s.stages, st)
 	return st
 }
 
@@ -72,6 +69,7 @@ func (s *state) apply(e event.Event) {
 		s.run, s.status, s.started, s.seconds, s.log = e.Run, pipeline.StatusRunning, e.Time, 0, nil
 		for _, st := range s.stages {
 			st.status, st.reused, st.progress, st.reason, st.failure, st.seconds = pipeline.StatusNotRun, false, nil, "", "", 0
+			st.version++
 		}
 		return
 	case event.RunFinished:
@@ -82,19 +80,19 @@ func (s *state) apply(e event.Event) {
 		if len(s.log) > 2*logLines {
 			s.log = slices.Clone(s.log[len(s.log)-logLines:])
 		}
-		return
 	}
 	if e.Stage == "" {
 		return
 	}
 	st := s.stage(e.Stage)
+	st.version++
 	if e.Kind != "" {
 		st.kind = e.Kind
 	}
 	switch e.Type {
 	case event.StageStarted:
 		st.status, st.reason, st.started, st.seconds, st.failure = pipeline.StatusRunning, e.Message, e.Time, 0, ""
-		st.progress, st.metrics, st.summary = nil, nil, ""
+		st.progress, st.counts, st.metrics, st.metricAt, st.summary, st.said = nil, nil, nil, nil, "", ""
 		st.earlier, st.curves = st.curves, curves{}
 	case event.StageResumed:
 		st.curves, st.earlier = st.earlier, curves{}
@@ -104,10 +102,15 @@ func (s *state) apply(e event.Event) {
 		if e.Progress != nil {
 			st.curves.add(e.Progress, st.progress == nil)
 			st.progress = e.Progress
+			st.count(e.Progress.Unit, e.Progress.Done)
 		}
 	case event.StageMetric:
 		for _, v := range e.Values {
-			st.metrics = append(slices.DeleteFunc(st.metrics, func(m event.Value) bool { return m.Name == v.Name }), v)
+			st.metric(v)
+		}
+	case event.StageLog:
+		if e.Level == "" || e.Level == "info" {
+			st.said = e.Message
 		}
 	case event.StageSummary:
 		st.summary = e.Message
@@ -118,40 +121,25 @@ func (s *state) apply(e event.Event) {
 	}
 }
 
-// add takes in a progress. What lies behind the place where a stage continues is forgotten: it is computed again.
-func (c *curves) add(p *event.Progress, first bool) {
-	same := func(q point) bool { return q.unit == p.Unit }
-	if first {
-		done := p.Done
-		if p.Final {
-			done--
-		}
-		c.points = slices.DeleteFunc(c.points, func(q point) bool { return same(q) && q.step > done })
-	}
-	for i := range p.Tables {
-		c.table = &p.Tables[i]
-	}
-	last := 0
-	for _, q := range c.points {
-		if same(q) {
-			last = q.step
-		}
-	}
-	// Between units the values are those of a part of one; without whole ones the note still tells.
-	if !p.Final && p.Done <= last || len(p.Values) == 0 && p.Note == "" {
+// metric notes a metric; one that is told again is the last.
+func (st *stage) metric(v event.Value) {
+	if at, ok := st.metricAt[v.Name]; ok {
+		st.metrics[at] = v
 		return
 	}
-	c.points = slices.DeleteFunc(c.points, func(q point) bool { return same(q) && q.step >= p.Done })
-	c.points = append(c.points, point{p.Unit, p.Done, p.Phase, p.Note, p.Values})
+	if st.metricAt == nil {
+		st.metricAt = map[string]int{}
+	}
+	st.metricAt[v.Name] = len(st.metrics)
+	st.metrics = append(st.metrics, v)
 }
 
-// units lists what the points count, in their order.
-func (c *curves) units() []string {
-	var out []string
-	for _, q := range c.points {
-		if !slices.Contains(out, q.unit) {
-			out = append(out, q.unit)
+func (st *stage) count(unit string, done int) {
+	for i := range st.counts {
+		if st.counts[i].unit == unit {
+			st.counts[i].done = done
+			return
 		}
 	}
-	return out
+	st.counts = append(st.counts, count{unit, done})
 }

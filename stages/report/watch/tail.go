@@ -2,12 +2,13 @@ package watch
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/goccy/go-json"
 
 	"github.com/plateau-nas/plateau/pipeline/event"
 )

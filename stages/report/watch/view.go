@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,40 +21,56 @@ import (
 //go:embed page
 var files embed.FS
 
-// partNames are the parts of the page that change on their own, in their order. Each is a template, and an element's id.
-var partNames = [...]string{"head", "graph", "curves", "cell", "neighborhood", "log"}
+// sectionNames are the sections of the page, in their order.
+var sectionNames = [...]section{
+	{ID: "run"}, {ID: "stages", Title: "Stages"}, {ID: "variants", Title: "Variants", Many: true}, {ID: "metrics", Title: "Metrics", Many: true},
+	{ID: "curves", Title: "Curves", Many: true}, {ID: "cell", Title: "Architecture", Many: true}, {ID: "neighborhood", Title: "Neighborhood"}, {ID: "log", Title: "Log"},
+}
+
+// section is a section of the page: a part, or many under a heading. One with nothing in it is hidden.
+type section struct {
+	ID, Title string
+	Many      bool
+	Parts     []part // of one with many
+	HTML      template.HTML
+}
+
+// Empty tells whether there is nothing to show. Tables come later.
+func (s section) Empty() bool { return s.HTML == "" && len(s.Parts) == 0 }
 
 // view is what the templates lay out.
 type view struct {
-	Title string
-	Style template.CSS
-	Parts []part
+	Title    string
+	Style    template.CSS
+	Sections []section
 
-	Head         headView
+	Run          runView
 	Graph        template.HTML
 	Stages       []stageView
-	Curves       []curvesView
-	Cell         []cellView
 	Neighborhood []rankingView
 	Log          []logView
 }
 
-// part is a rendered part of the page. An empty one is hidden.
+// part is a rendered part of the page, in a section with many.
 type part struct {
 	ID   string        `json:"id"`
+	In   string        `json:"in,omitempty"` // the section, where it is one of many
 	HTML template.HTML `json:"html"`
 }
 
-type headView struct{ Run, Status, Dir, Since, Error string }
+type runView struct{ Run, Status, Dir, Since, Error string }
 
 type stageView struct {
 	ID, Kind, Status, Time, Text, Values, Left string
+	More                                       int // metrics that are in the table below
+	Pages                                      []link
 	Percent                                    int // of the units; -1 when unknown
 }
 
 type curvesView struct {
 	Stage   string
 	Figures []figure
+	More    []string // values that have no figure
 }
 
 type figure struct {
@@ -65,48 +82,36 @@ type figure struct {
 type legend struct {
 	Name, Value string
 	Color       template.CSS
+	Dash        string // of the line, "" for a whole one
 }
 
 type logView struct{ Time, Stage, Level, Text string }
 
-// newView turns the state and run.json, which may be nil, into a view.
-func newView(dir string, s *state, f *pipeline.RunFile) view {
-	v := view{Title: s.run, Head: headView{Run: s.run, Status: string(s.status), Dir: dir}}
+// newView turns the state and run.json, which may be nil, into a view of what is small; curves and tables are made apart. all are the
+// stages, nodes the same with variants joined.
+func newView(dir string, s *state, f *pipeline.RunFile, all, nodes []*node, alive bool) view {
+	v := view{Title: s.run, Run: runView{Run: s.run, Status: string(s.status), Dir: dir}}
 	if f != nil {
-		v.Head.Error = f.Error
+		v.Run.Error = f.Error
 	}
 	if s.run == "" {
-		v.Title, v.Head.Run, v.Head.Status = filepath.Base(dir), filepath.Base(dir), "waiting for its first event"
+		v.Title, v.Run.Run, v.Run.Status = filepath.Base(dir), filepath.Base(dir), "waiting for its first event"
 	}
-	if s.status == pipeline.StatusRunning && !pipeline.Running(dir) {
-		v.Head.Status = string(history.StatusKilled)
+	if s.status == pipeline.StatusRunning && !alive {
+		v.Run.Status = string(history.StatusKilled)
 	}
 	if !s.started.IsZero() {
 		seconds := s.seconds
 		if seconds == 0 {
 			seconds = s.last.Sub(s.started).Seconds()
 		}
-		v.Head.Since = fmt.Sprintf("started %s, %s", s.started.Local().Format(time.DateTime), event.FormatSeconds(seconds))
+		v.Run.Since = fmt.Sprintf("started %s, %s", s.started.Local().Format(time.DateTime), event.FormatSeconds(seconds))
 	}
-	nodes := graphNodes(s, f)
 	v.Graph = drawGraph(nodes)
 	for _, n := range nodes {
 		v.Stages = append(v.Stages, newStage(s, n))
 	}
-	for _, n := range nodes {
-		if n.stage == nil {
-			continue
-		}
-		var figures []figure
-		for _, unit := range n.stage.curves.units() {
-			figures = append(figures, newFigures(n.stage, unit)...)
-		}
-		if len(figures) > 0 {
-			v.Curves = append(v.Curves, curvesView{n.id, figures})
-		}
-	}
-	v.Cell = newCells(dir, s, f)
-	v.Neighborhood = newRankings(dir, f)
+	v.Neighborhood = newRankings(dir, all)
 	for i := len(s.log) - 1; i >= 0 && len(v.Log) < logLines; i-- {
 		e := s.log[i]
 		v.Log = append(v.Log, logView{e.Time.Local().Format(time.TimeOnly), e.Stage, e.Level, e.Message})
@@ -116,26 +121,47 @@ func newView(dir string, s *state, f *pipeline.RunFile) view {
 
 func newStage(s *state, n *node) stageView {
 	v := stageView{ID: n.id, Kind: n.kind, Status: n.status, Percent: -1}
-	st := n.stage
-	if st == nil {
+	if len(n.variants) > 0 {
+		v.Text = tally(n.variants)
+		done, seconds := 0, 0.0
+		for _, o := range n.variants {
+			seconds += o.seconds(s.last)
+			if o.finished() {
+				done++
+			}
+		}
+		if v.Status == "running" || v.Status == "begun" {
+			v.Percent = 100 * done / len(n.variants)
+		}
+		if seconds > 0 {
+			v.Time = event.FormatSeconds(seconds)
+		}
 		return v
 	}
-	v.Text = st.reason
-	if st.seconds > 0 {
-		v.Time = event.FormatSeconds(st.seconds)
+	for _, href := range n.pages() {
+		v.Pages = append(v.Pages, link{path.Base(href), href})
 	}
+	if seconds := n.seconds(s.last); seconds > 0 {
+		v.Time = event.FormatSeconds(seconds)
+	}
+	st := n.stage
+	values := n.metrics()
 	switch {
+	case n.finished():
+		v.Text = n.did()
+	case st == nil:
 	case st.failure != "":
 		v.Text = st.failure
-	case st.status == pipeline.StatusDone && st.summary != "":
-		v.Text, _, _ = strings.Cut(st.summary, "\n")
-	}
-	var values []event.Value
-	if p := st.progress; p != nil && st.status == pipeline.StatusRunning {
+	case st.progress != nil && st.status != pipeline.StatusNotRun:
+		p := st.progress
 		v.Text = strings.TrimSpace(fmt.Sprintf("%s %s %d", p.Phase, p.Unit, p.Done))
 		if p.Total > 0 {
 			v.Text += fmt.Sprintf(" of %d", p.Total)
 			v.Percent = min(100, max(0, 100*p.Done/p.Total))
+		}
+		values = p.Values
+		if n.status != "running" {
+			break
 		}
 		if p.Rate > 0 {
 			v.Text += fmt.Sprintf(", %.3g steps/s", p.Rate)
@@ -143,10 +169,11 @@ func newStage(s *state, n *node) stageView {
 		if p.Remaining > 0 {
 			v.Left = event.FormatSeconds(p.Remaining) + " left"
 		}
-		v.Time = event.FormatSeconds(s.last.Sub(st.started).Seconds())
-		values = p.Values
-	} else {
-		values = st.metrics
+	default:
+		v.Text = st.reason
+	}
+	if v.More = len(values) - inlineMetrics; v.More > 0 {
+		values = values[:inlineMetrics]
 	}
 	texts := make([]string, len(values))
 	for i, m := range values {
@@ -156,18 +183,33 @@ func newStage(s *state, n *node) stageView {
 	return v
 }
 
-// newFigures makes the charts of a stage over units of one name: one for losses, one for accuracies, one for each other value.
-func newFigures(st *stage, unit string) []figure {
-	var points []point
-	for _, p := range st.curves.points {
-		if p.unit == unit && len(p.values) > 0 {
-			points = append(points, p)
-		}
+const (
+	// mostFigures is how many charts a stage gets; the other values are named.
+	mostFigures = 12
+	// mostSeries is how many lines a chart has: as many as colors and dashes tell apart.
+	mostSeries = 12
+)
+
+// newCurves makes the charts of a stage.
+func newCurves(st *stage) curvesView {
+	v := curvesView{Stage: st.id}
+	for _, k := range st.curves.units {
+		figures, more := newFigures(st, k)
+		v.Figures, v.More = append(v.Figures, figures...), append(v.More, more...)
 	}
-	groups := map[string][]string{}
-	var order []string
-	phases := []chart.Mark{}
+	for _, f := range v.Figures[min(len(v.Figures), mostFigures):] {
+		v.More = append(v.More, f.Title)
+	}
+	v.Figures = v.Figures[:min(len(v.Figures), mostFigures)]
+	return v
+}
+
+// newFigures makes the charts of a stage over units of one name: one for losses, one for accuracies, one for each other value. more names
+// the values that a chart has no lines for.
+func newFigures(st *stage, k *curve) (out []figure, more []string) {
+	points := thin(k.points, len(k.names), shownPoints)
 	var x []float64
+	var phases []chart.Mark
 	phase := ""
 	for _, p := range points {
 		x = append(x, float64(p.step))
@@ -175,42 +217,41 @@ func newFigures(st *stage, unit string) []figure {
 			phases = append(phases, chart.Mark{X: float64(p.step), Name: p.phase})
 		}
 		phase = p.phase
-		for _, v := range p.values {
-			g := group(v.Name)
-			if groups[g] == nil {
-				order = append(order, g)
-			}
-			if !contains(groups[g], v.Name) {
-				groups[g] = append(groups[g], v.Name)
-			}
-		}
 	}
-	var out []figure
+	groups := map[string][]int{}
+	var order []string
+	for i, name := range k.names {
+		g := group(name)
+		if groups[g] == nil {
+			order = append(order, g)
+		}
+		groups[g] = append(groups[g], i)
+	}
 	for _, g := range order {
-		line := chart.Line{Label: g + " of stage " + st.id, XName: unit, X: x, Percent: g == "Accuracy", Marks: phases}
+		line := chart.Line{Label: g + " of stage " + st.id, XName: k.unit, X: x, Percent: g == "Accuracy", Marks: phases}
 		fig := figure{Title: g}
 		finite := false
-		for i, name := range groups[g] {
-			series := chart.Series{Name: strings.ReplaceAll(name, "_", " ")}
+		for i, at := range groups[g] {
+			name := strings.ReplaceAll(k.names[at], "_", " ")
+			if i >= mostSeries {
+				more = append(more, name)
+				continue
+			}
+			series := chart.Series{Name: name}
 			for _, p := range points {
-				v := valueOf(p.values, name)
+				v := p.value(at)
 				series.Values = append(series.Values, v)
 				finite = finite || !math.IsNaN(v)
 			}
 			line.Series = append(line.Series, series)
-			last := series.Values[len(series.Values)-1]
-			text := ""
-			if !math.IsNaN(last) {
-				text = line.Value(last)
-			}
-			fig.Legend = append(fig.Legend, legend{series.Name, text, template.CSS(chart.SeriesColor(i))})
+			fig.Legend = append(fig.Legend, newLegend(line, i))
 		}
 		if finite {
 			fig.Picture = template.HTML(line.SVG())
 			out = append(out, fig)
 		}
 	}
-	return out
+	return out, more
 }
 
 // group names the chart that a value belongs to.
@@ -225,36 +266,13 @@ func group(name string) string {
 	return strings.ToUpper(words[:min(1, len(words))]) + words[min(1, len(words)):]
 }
 
-func contains(list []string, name string) bool {
-	for _, l := range list {
-		if l == name {
-			return true
-		}
+// render fills in a template, such as that of a part.
+func render(t *template.Template, name string, data any) (template.HTML, error) {
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, name, data); err != nil {
+		return "", fmt.Errorf("rendering the live page: %w", err)
 	}
-	return false
-}
-
-// valueOf returns the value with the name, NaN where there is none that can be drawn.
-func valueOf(values []event.Value, name string) float64 {
-	for _, v := range values {
-		if v.Name == name && !math.IsInf(v.Value, 0) {
-			return v.Value
-		}
-	}
-	return math.NaN()
-}
-
-// render makes the parts of a view.
-func render(t *template.Template, v view) ([]part, error) {
-	var out []part
-	for _, name := range partNames {
-		var b bytes.Buffer
-		if err := t.ExecuteTemplate(&b, name, v); err != nil {
-			return nil, fmt.Errorf("rendering the live page: %w", err)
-		}
-		out = append(out, part{name, template.HTML(strings.TrimSpace(b.String()))})
-	}
-	return out, nil
+	return template.HTML(strings.TrimSpace(b.String())), nil
 }
 
 // templates reads the templates and the style of the page.

@@ -136,11 +136,14 @@ func TestThePageShowsWhatIsKnown(t *testing.T) {
 	for _, want := range []string{
 		"<h1>toy</h1>", "search epoch 2 of 4", "12 steps/s", "1m00s left", "aria-valuenow=\"50\"", "train loss", "Accuracy", "Alpha entropy",
 		"|skip_connect~0|", "0.43", "Evolution", "after epoch 2", "&lt;script&gt;alert(1)", "report&lt;b&gt;", `class="node running"`, `class="node reused"`,
-		`<section id="neighborhood" hidden>`,
+		`<section id="neighborhood" hidden>`, `<a href="#neighborhood" hidden>`, `<a href="#curves">`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
+	}
+	if n := strings.Count(page, "<h1>"); n != 1 {
+		t.Errorf("the page has %d headings", n)
 	}
 	for _, no := range []string{"<script>alert", "http://plateau", "https://", "report<b>"} {
 		if strings.Contains(page, no) {
@@ -219,7 +222,7 @@ func TestEveryChangeIsSent(t *testing.T) {
 		id, _ := next()
 		ids = append(ids, id)
 	}
-	if got := strings.Join(ids, " "); got != "head graph curves cell neighborhood log" {
+	if got := strings.Join(ids, " "); got != "run stages curves-search cell-search neighborhood log" {
 		t.Errorf("parts at first: %s", got)
 	}
 	await := func(id, text string) {
@@ -231,7 +234,7 @@ func TestEveryChangeIsSent(t *testing.T) {
 		}
 	}
 	emit(t, dir, epoch(3, "avg_pool_3x3"))
-	await("cell", "after epoch 3")
+	await("cell-search", "after epoch 3")
 
 	// A ranking that is there is shown.
 	s := space.NASBench201()
@@ -276,9 +279,9 @@ func TestEveryChangeIsSent(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	await("curves", "")
+	await("curves-search", "")
 	emit(t, dir, event.Event{Type: event.RunStarted}, event.Event{Type: event.StageLog, Stage: "search", Level: "info", Message: "anew"}, event.Event{Type: event.RunFinished, Message: "done", Seconds: 3})
-	await("head", ">done<")
+	await("run", ">done<")
 }
 
 // A stage that continues keeps its curve up to there; one that begins anew starts an empty one.
@@ -293,7 +296,7 @@ func TestCurvesContinueWithTheirStage(t *testing.T) {
 	next := events(t, url)
 	emit(t, dir, event.Event{Type: event.RunStarted}, started, epoch(1, "none"))
 	for {
-		if id, html := next(); id == "cell" && strings.Contains(html, "after epoch 1") {
+		if id, html := next(); id == "cell-search" && strings.Contains(html, "after epoch 1") {
 			if strings.Contains(html, "Evolution") {
 				t.Error("the epochs of another attempt are shown")
 			}
@@ -319,4 +322,48 @@ func TestTheBrowserShowsWhatComesLater(t *testing.T) {
 	b.Await("live") // the connection stands
 	emit(t, dir, event.Event{Type: event.StageLog, Stage: "search", Level: "info", Message: "came later"})
 	b.Await("came later")
+}
+
+// A finished stage says in a line what it did, and not why it ran: by what it counted, its summary, its latest words, or its files.
+func TestFinishedStagesSayWhatTheyDid(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, &pipeline.RunFile{Format: 1, Run: "toy", Status: pipeline.StatusDone, Stages: []pipeline.RunStage{
+		{ID: "data", Kind: "dataset", Status: pipeline.StatusDone, Cached: true, Summary: "shapes: 6,000 images", Metrics: []event.Value{{Name: "images", Value: 6000}}},
+		{ID: "supernet", Kind: "supernet", Status: pipeline.StatusDone}, {ID: "rank", Kind: "neighborhood", Status: pipeline.StatusDone},
+		{ID: "train", Kind: "train", Status: pipeline.StatusDone},
+		{ID: "report", Kind: "report", Status: pipeline.StatusDone, Outputs: []store.Output{{Type: "report", File: "report.html"}, {Type: "page", File: "more.txt"}}},
+		{ID: "broken", Kind: "train", Status: pipeline.StatusFailed},
+	}})
+	step := func(id string, events ...event.Event) (out []event.Event) {
+		out = append(out, event.Event{Type: event.StageStarted, Stage: id, Message: "it has not run before"})
+		for _, e := range events {
+			e.Stage = id
+			out = append(out, e)
+		}
+		if id == "broken" {
+			return append(out, event.Event{Type: event.StageFailed, Stage: id, Message: "no images"})
+		}
+		return append(out, event.Event{Type: event.StageFinished, Stage: id, Seconds: 2})
+	}
+	progress := func(unit string, done int) event.Event {
+		return event.Event{Type: event.StageProgress, Progress: &event.Progress{Unit: unit, Done: done, Total: done, Final: true}}
+	}
+	emit(t, dir, event.Event{Type: event.RunStarted}, event.Event{Type: event.StageReused, Stage: "data", Message: "nothing has changed"})
+	emit(t, dir, step("supernet", event.Event{Type: event.StageLog, Level: "info", Message: "99378 shared parameters"}, event.Event{Type: event.StageLog, Level: "warn", Message: "slow"})...)
+	emit(t, dir, step("rank", progress("architecture", 88), event.Event{Type: event.StageSummary, Message: "|none~0|\nin ── out\nneighborhood -1.3 over 24 neighbors"})...)
+	emit(t, dir, step("train", progress("epoch", 39), progress("epoch", 40), event.Event{Type: event.StageSummary, Message: "training accuracy 96.83%"})...)
+	emit(t, dir, step("report")...)
+	emit(t, dir, step("broken")...)
+	page := get(t, serve(t, dir)+"/")
+	for _, want := range []string{
+		">reused</span><span class=\"what\">shapes: 6,000 images<small>images 6000</small>", ">99378 shared parameters</span>", ">scored 88 architectures; chose |none~0|: neighborhood -1.3 over 24 neighbors</span>",
+		">trained 40 epochs; training accuracy 96.83%</span>", `>wrote report.html and 1 other file <a href="files/report/report.html">report.html</a></span>`, ">no images</span>",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q:\n%s", want, page[strings.Index(page, "<h2>Stages"):])
+		}
+	}
+	if strings.Contains(page, "it has not run before") {
+		t.Error("a finished stage says why it ran")
+	}
 }
