@@ -115,7 +115,7 @@ func (s *stage) evaluator(ctx context.Context, job *pipeline.Job, log *attempts)
 		return nil, err
 	}
 	o := &opened{space: e.Space, sample: e.Sample, about: e.About, pool: e.Pool, close: e.Close}
-	for i, cache := range e.Caches(job) {
+	for i, cache := range e.Caches(job, s.Budget) {
 		o.add(e.Levels[i], cache)
 	}
 	return o, nil

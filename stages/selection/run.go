@@ -70,7 +70,7 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 		if o.Space.Reference() != sp.Reference() {
 			return fmt.Errorf("the candidates are of space %s, and the supernet of %s", sp.Name, o.Space.Name)
 		}
-		for i, c := range o.Caches(job) {
+		for i, c := range o.Caches(job, 0) {
 			levels = append(levels, level{o.Levels[i].Name, o.Levels[i].Cost, c})
 		}
 		sample, about = o.Sample, o.About
