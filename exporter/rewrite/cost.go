@@ -114,11 +114,13 @@ func (p *parameters) visit(n *onnx.NodeProto) {
 	}
 }
 
-// add counts a value when it is a float constant, or one that has only been given another shape, order or type.
+// add counts a value when it is a float constant, or one that has only been given another shape, order or type, or is the whole
+// numbers that a DequantizeLinear scales.
 func (p *parameters) add(name string) {
+	scaled := false
 	for range len(p.model.taken) + 1 {
 		if t := p.model.held[name]; t != nil {
-			if !p.seen[name] && isFloat(t) {
+			if !p.seen[name] && (isFloat(t) || scaled) {
 				p.seen[name] = true
 				count, _ := product(t.GetDims()...) // the walk has checked it
 				p.total += count
@@ -132,6 +134,8 @@ func (p *parameters) add(name string) {
 		switch n.GetOpType() {
 		case "Identity", "Reshape", "Transpose", "Cast", "Squeeze", "Unsqueeze", "Flatten":
 			name = input(n, 0)
+		case "DequantizeLinear":
+			name, scaled = input(n, 0), true
 		default:
 			return
 		}

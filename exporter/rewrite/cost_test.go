@@ -128,6 +128,7 @@ func FuzzRewrite(f *testing.F) {
 		}
 		_, _ = CostOf(m, nil)
 		_ = Simplify(m)
+		_, _ = ScaleByConv(m)
 		_ = NormalizeInput(m, "x", []float32{1, 1, 1, 1}, []float32{1, 1, 1, 1})
 		_ = ReplaceBySoftmax(m, "y", "p", "")
 	})

@@ -332,3 +332,33 @@ func TestNormalizeInputAndReplaceBySoftmax(t *testing.T) {
 		}
 	}
 }
+
+func TestScaleByConv(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	g := graph.New("scales")
+	x := g.Input("x", graph.Float32, []int{2, 4, 6, 5}, "")
+	dim := func(name string, shape ...int) *graph.Value {
+		return g.Parameter(name, random(r, 4, -2, 2), shape...)
+	}
+	both := graph.Add(graph.Mul(x, dim("scale", 4, 1, 1)), dim("shift", 1, 4, 1, 1))
+	shared := graph.Mul(graph.Relu(both), dim("alone", 4, 1, 1)) // read twice
+	sum := graph.Add(dim("later", 4, 1, 1), graph.MaxPool(shared, graph.SquarePool(2, 2, 0)))
+	columns := graph.Mul(shared, g.Parameter("columns", random(r, 5, -2, 2), 5))                                     // not by channel
+	logits := graph.Add(graph.Flatten(graph.GlobalAveragePool(sum), 1), g.Parameter("bias", random(r, 4, -1, 1), 4)) // no image
+	g.Output("y", graph.Concat(1, graph.Flatten(sum, 1), graph.Flatten(columns, 1), logits), "")
+	m, err := g.Model(graph.ModelOptions{DynamicBatch: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := clone(m)
+	n, err := rewrite.ScaleByConv(m)
+	if err != nil || n != 3 {
+		t.Fatalf("%d convolutions, %v", n, err)
+	}
+	rewrite.RemoveUnused(m)
+	if got := ops(m); got["Conv"] != 3 || got["Mul"] != 1 || got["Add"] != 1 {
+		t.Errorf("%v", got)
+	}
+	in := map[string]runtime.Tensor{"x": {Shape: []int64{2, 4, 6, 5}, Data: random(r, 2*4*6*5, -3, 3)}}
+	same(t, run(t, before, in), run(t, m, in))
+}

@@ -17,7 +17,7 @@ func (w *walk) outputs(n *onnx.NodeProto, in [][]int64) ([][]int64, error) {
 	case "Relu", "LeakyRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Gelu", "Sigmoid", "HardSigmoid", "HardSwish", "Mish", "Tanh",
 		"Softplus", "Softsign", "Erf", "Exp", "Log", "Sqrt", "Neg", "Abs", "Sign", "Reciprocal", "Floor", "Ceil", "Round", "Sin", "Cos",
 		"Not", "Clip", "Softmax", "LogSoftmax", "Hardmax", "Identity", "Cast", "InstanceNormalization", "GroupNormalization",
-		"LpNormalization", "LRN":
+		"LpNormalization", "LRN", "QuantizeLinear", "DequantizeLinear":
 		return [][]int64{in[0]}, nil
 	case "BatchNormalization":
 		return [][]int64{in[0], in[3], in[4], in[3], in[4]}, nil // the training form also gives statistics
