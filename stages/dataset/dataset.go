@@ -21,19 +21,19 @@ type Dataset struct {
 	// View is what the test images show of pictures, for those that a model made with this data set is to classify later. Nil when they
 	// were not read from pictures. Its Size is 0: it is that of Test.
 	View *View
+	// Near says what was found of pictures that are nearly the same; nil where nobody has looked.
+	Near *Near
 }
 
 // TrainValid returns the training and the validation split as one: what the winner of a search learns from. Normalize it
 // with the same Mean and Std. Without a validation split it shares the pixels of the training split.
 func (d *Dataset) TrainValid() *Images {
-	out := *d.Train
-	if d.Valid.Count == 0 {
-		return &out
+	out, err := d.Train.Join(d.Valid)
+	if err != nil || out == d.Train {
+		same := *d.Train
+		return &same
 	}
-	out.Count += d.Valid.Count
-	out.Pixels = slices.Concat(d.Train.Pixels, d.Valid.Pixels)
-	out.Labels = slices.Concat(d.Train.Labels, d.Valid.Labels)
-	return &out
+	return out
 }
 
 // Check returns an error unless the dataset is whole: two classes or more with names of their own, a training and

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/plateau-nas/plateau/exporter/safetensors"
 )
@@ -11,12 +12,15 @@ import (
 const (
 	fileFormat  = "plateau dataset"
 	fileVersion = "1"
+	// fileEnd ends the name of a file: the one character that no system has in names.
+	fileEnd = "\x00"
 )
 
 // Save writes the dataset to one safetensors file, whole or not at all. Equal datasets give equal bytes. The file
 // holds the tensors mean and std (F32, one value a channel) and for each split SPLIT.images (U8, NCHW) and SPLIT.labels
-// (I64), with SPLIT train, valid and test; the metadata has name, source and classes (a JSON list), and view (a JSON object) where
-// the images were read from pictures.
+// (I64), with SPLIT train, valid and test; where images are files also SPLIT.files (U8, their names, each with a zero byte behind it), and
+// SPLIT.groups (I64) where there are copies; the metadata has name, source and classes (a JSON list), and view and near (JSON
+// objects) where the images were read from pictures.
 func (d *Dataset) Save(path string) error {
 	if err := d.Check(); err != nil {
 		return fmt.Errorf("save dataset %s: %w", d.Name, err)
@@ -43,11 +47,25 @@ func (d *Dataset) Save(path string) error {
 		}
 		f.Metadata["view"] = string(view)
 	}
+	if d.Near != nil {
+		near, err := json.Marshal(d.Near)
+		if err != nil {
+			return fmt.Errorf("save dataset %s: near copies: %w", d.Name, err)
+		}
+		f.Metadata["near"] = string(near)
+	}
 	for _, s := range d.splits() {
 		im := s.images
 		f.Tensors = append(f.Tensors,
 			safetensors.Uint8(s.name+".images", []int{im.Count, im.Channels, im.Height, im.Width}, im.Pixels),
 			safetensors.Int64(s.name+".labels", []int{im.Count}, im.Labels))
+		if im.Files != nil {
+			names := []byte(strings.Join(im.Files, fileEnd) + fileEnd)
+			f.Tensors = append(f.Tensors, safetensors.Uint8(s.name+".files", []int{len(names)}, names))
+		}
+		if im.Groups != nil {
+			f.Tensors = append(f.Tensors, safetensors.Int64(s.name+".groups", []int{im.Count}, im.Groups))
+		}
 	}
 	if err := safetensors.Write(path, f); err != nil {
 		return fmt.Errorf("save dataset %s: %w", d.Name, err)
@@ -89,6 +107,12 @@ func decode(f *safetensors.File) (*Dataset, error) {
 			return nil, fmt.Errorf("metadata view: %w", err)
 		}
 	}
+	if text, ok := f.Metadata["near"]; ok {
+		d.Near = new(Near)
+		if err := json.Unmarshal([]byte(text), d.Near); err != nil {
+			return nil, fmt.Errorf("metadata near: %w", err)
+		}
+	}
 	var err error
 	if d.Mean, err = f.Float32("mean", -1); err != nil {
 		return nil, err
@@ -119,6 +143,21 @@ func decodeSplit(f *safetensors.File, name string) (*Images, error) {
 	im := &Images{Count: t.Shape[0], Channels: t.Shape[1], Height: t.Shape[2], Width: t.Shape[3], Pixels: pixels}
 	if im.Labels, err = f.Int64(name+".labels", im.Count); err != nil {
 		return nil, err
+	}
+	if _, ok := f.Tensor(name + ".files"); ok {
+		names, err := f.Uint8(name+".files", -1)
+		if err != nil {
+			return nil, err
+		}
+		im.Files = strings.Split(strings.TrimSuffix(string(names), fileEnd), fileEnd)
+		if im.Count == 0 {
+			im.Files = []string{}
+		}
+	}
+	if _, ok := f.Tensor(name + ".groups"); ok {
+		if im.Groups, err = f.Int64(name+".groups", im.Count); err != nil {
+			return nil, err
+		}
 	}
 	return im, nil
 }

@@ -25,8 +25,9 @@ func (l listener) say(to func(string), text string) {
 }
 
 // readFolder reads a folder of images. Which images go where is decided by their names and by which of them are copies, so that only those
-// that are used are decoded. It returns which training images are copies of each other, as Images.draw takes it.
-func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell listener, keep *storage) (copies []int, err error) {
+// that are used are decoded. It returns the groups of training images that are copies of each other byte by byte; with near copies
+// they are in Groups.
+func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell listener, keep *storage) (copies []int64, err error) {
 	folder, err := listFolder(ctx, s.Path, s.testFolder())
 	if err != nil {
 		return nil, folderError(s.Path, err)
@@ -71,9 +72,7 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell 
 		if err == nil && len(found.bad) > 0 && s.OnBad == OnBadSkip {
 			files, err = dropBad(files, found, place)
 		}
-		if part.train {
-			copies = groupsOf(files, groups)
-		}
+		place.images.Groups = groupsOf(files, groups)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("read %s images from %s: %w", part.name, s.Path, err), discardAll(places))
 		}
@@ -90,8 +89,24 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell 
 	if d.Train, err = places[0].finish(); err != nil {
 		return nil, errors.Join(err, places[1].discard())
 	}
-	d.Test, err = places[1].finish()
-	return copies, err
+	if d.Test, err = places[1].finish(); err != nil || s.NearCopies == NearIgnore {
+		return d.Train.Groups, err
+	}
+	exact := map[string]int64{}
+	for i, g := range d.Train.Groups {
+		exact[d.Train.Files[i]] = g
+	}
+	for i, g := range d.Test.Groups {
+		exact[d.Test.Files[i]] = g
+	}
+	err = d.separateNear(ctx, folderReader{settings: s, seed: from, divided: folder.hasTest, keep: keep, tell: tell})
+	if groups == nil || err != nil {
+		return nil, err
+	}
+	for _, file := range d.Train.Files {
+		copies = append(copies, exact[file])
+	}
+	return copies, nil
 }
 
 func discardAll(places []*pixels) error {
@@ -148,13 +163,13 @@ func (f *imageFolder) divide(ctx context.Context, s Settings, from uint64, tell 
 }
 
 // groupsOf returns the group of each file, as Images.draw takes them; nil where no file has a copy.
-func groupsOf(files []imageFile, groups map[string]int) []int {
+func groupsOf(files []imageFile, groups map[string]int) []int64 {
 	if groups == nil {
 		return nil
 	}
-	out := make([]int, len(files))
+	out := make([]int64, len(files))
 	for i, f := range files {
-		out[i] = groups[f.name]
+		out[i] = int64(groups[f.name])
 	}
 	return out
 }

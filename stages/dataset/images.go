@@ -14,6 +14,13 @@ type Images struct {
 	Pixels []uint8
 	// Labels holds the class of each image, counted from 0.
 	Labels []int64
+	// Files holds the file of each image, as a path with slashes below the folder that was read. It is nil where images are not one
+	// file each.
+	Files []string
+	// Groups holds for each image the number of the group of copies and near copies that it belongs to, from 1 on, and 0 for those
+	// that are like no other. It is nil where there are none, or where nobody has looked. Numbers are those of the whole data set, so that
+	// a group may be in several splits.
+	Groups []int64
 }
 
 // newImages returns count black images with label 0.
@@ -72,7 +79,59 @@ func (im *Images) pick(indices []int) *Images {
 		copy(out.at(to), im.at(from))
 		out.Labels[to] = im.Labels[from]
 	}
+	if im.Files != nil {
+		out.Files = pickOf(im.Files, indices)
+	}
+	if im.Groups != nil {
+		out.Groups = pickOf(im.Groups, indices)
+	}
 	return out
+}
+
+func pickOf[T any](from []T, indices []int) []T {
+	out := make([]T, len(indices))
+	for to, i := range indices {
+		out[to] = from[i]
+	}
+	return out
+}
+
+// Pick returns copies of the images with the given indices, in that order. An index may be given more than once.
+func (im *Images) Pick(indices []int) (*Images, error) {
+	for _, i := range indices {
+		if i < 0 || i >= im.Count {
+			return nil, fmt.Errorf("pick image %d of %d", i, im.Count)
+		}
+	}
+	return im.pick(indices), nil
+}
+
+// Join returns the images of both, those of the second behind those of the first. They must have one size. What only one of them knows, such as
+// its files, is not known of the whole; without an image in the second it is the first itself.
+func (im *Images) Join(other *Images) (*Images, error) {
+	if other == nil || other.Count == 0 {
+		return im, nil
+	}
+	if im.Channels != other.Channels || im.Height != other.Height || im.Width != other.Width {
+		return nil, fmt.Errorf("join images of %dx%dx%d with images of %dx%dx%d", im.Channels, im.Height, im.Width, other.Channels, other.Height, other.Width)
+	}
+	out := *im
+	out.Count += other.Count
+	out.Pixels, out.Labels = slices.Concat(im.Pixels, other.Pixels), slices.Concat(im.Labels, other.Labels)
+	out.Files, out.Groups = nil, nil
+	if im.Files != nil && other.Files != nil {
+		out.Files = slices.Concat(im.Files, other.Files)
+	}
+	if im.Groups != nil || other.Groups != nil {
+		none := func(x *Images) []int64 {
+			if x.Groups == nil {
+				return make([]int64, x.Count)
+			}
+			return x.Groups
+		}
+		out.Groups = slices.Concat(none(im), none(other))
+	}
+	return &out, nil
 }
 
 // check returns an error unless the sizes fit each other and every label names one of the classes.
@@ -92,6 +151,9 @@ func (im *Images) check(classes int) error {
 	}
 	if len(im.Labels) != im.Count {
 		return fmt.Errorf("%d labels for %d images", len(im.Labels), im.Count)
+	}
+	if im.Files != nil && len(im.Files) != im.Count || im.Groups != nil && len(im.Groups) != im.Count {
+		return fmt.Errorf("%d files and %d groups for %d images", len(im.Files), len(im.Groups), im.Count)
 	}
 	for i, l := range im.Labels {
 		if l < 0 || l >= int64(classes) {

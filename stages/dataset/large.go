@@ -72,7 +72,7 @@ func (p *pixels) drop(indices []int) error {
 			continue
 		}
 		if to != i {
-			im.Labels[to] = im.Labels[i]
+			im.Labels[to], im.Files[to] = im.Labels[i], im.Files[i]
 			if p.file == nil {
 				copy(im.at(to), im.at(i))
 			} else if _, err := p.file.ReadAt(values, int64(i)*int64(len(values))); err != nil {
@@ -83,7 +83,7 @@ func (p *pixels) drop(indices []int) error {
 		}
 		to++
 	}
-	im.Count, im.Labels = to, im.Labels[:to]
+	im.Count, im.Labels, im.Files = to, im.Labels[:to], im.Files[:to]
 	if p.file == nil {
 		im.Pixels = im.Pixels[:to*len(values)]
 		return nil

@@ -74,6 +74,7 @@ func (r *readings) note() string {
 // are black. The error is for all else, such as a disk that is full.
 func readPictures(ctx context.Context, root string, files []imageFile, f framing, to *pixels) (readings, error) {
 	errs, brightness := make([]error, len(files)), make([]int, len(files))
+	to.images.Files = make([]string, len(files))
 	decoders := make(chan *jpeg.Decoder, runtime.GOMAXPROCS(0))
 	for range cap(decoders) {
 		decoders <- new(jpeg.Decoder)
@@ -85,7 +86,7 @@ func readPictures(ctx context.Context, root string, files []imageFile, f framing
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			to.images.Labels[i] = int64(file.label)
+			to.images.Labels[i], to.images.Files[i] = int64(file.label), file.name
 			d := <-decoders
 			defer func() { decoders <- d }()
 			var s square

@@ -51,6 +51,7 @@ type Settings struct {
 	TestCenter    float64        `yaml:"test_center" doc:"For folder: share of the side of the center square that test images show; 0.875 is usual for ImageNet, 224 of 256 pixels."`
 	IgnoreEXIF    bool           `yaml:"ignore_exif" doc:"For folder: take the pixels as they are stored, as PyTorch's loaders do; otherwise pictures are turned as the EXIF orientation of their camera says."`
 	OnBad         string         `yaml:"on_bad" enum:"stop,skip" doc:"For folder: what to do when pictures cannot be read: stop, with a list of all of them, or skip, which leaves them out and lists them."`
+	NearCopies    string         `yaml:"near_copies" enum:"together,report,ignore" doc:"For folder: what becomes of pictures that are nearly the same, such as one that was rescaled, compressed again or cropped a little, where one would be used for training and the other for the test: together (they are kept on one side, as copies are; where the folder has a test, the training picture is left out), report (that is only said) or ignore (they are not looked for)."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
@@ -58,7 +59,7 @@ type Settings struct {
 
 // DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
 func DefaultSettings() Settings {
-	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, OnBad: OnBadStop, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, OnBad: OnBadStop, NearCopies: NearTogether, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -81,6 +82,10 @@ func (s *Settings) Validate() error {
 		errs = append(errs, pipeline.UnknownValue("on_bad", s.OnBad, []string{OnBadStop, OnBadSkip}))
 	}
 	add(s.OnBad == OnBadSkip && s.Source != SourceFolder, "on_bad", "only pictures of a folder can be left out; remove it for %s", s.Source)
+	if s.NearCopies != "" && !slices.Contains([]string{NearTogether, NearReport, NearIgnore}, s.NearCopies) {
+		errs = append(errs, pipeline.UnknownValue("near_copies", s.NearCopies, []string{NearTogether, NearReport, NearIgnore}))
+	}
+	add(s.NearCopies != "" && s.NearCopies != NearTogether && s.Source != SourceFolder, "near_copies", "only pictures of a folder are looked at for near copies; remove it for %s", s.Source)
 	format, read := s.format()
 	switch {
 	case s.Source == SourceFolder:

@@ -19,11 +19,15 @@ func (im *Images) limit(n, classes int, rng *rand.Rand) *Images {
 
 // divide draws the given fraction of the images at random, of each class as far as its number allows, and returns
 // the others and the drawn ones, both in their old order. Copies stay together; see draw.
-func (im *Images) divide(fraction float64, classes int, rng *rand.Rand, copies []int) (rest, drawn *Images) {
+func (im *Images) divide(fraction float64, classes int, rng *rand.Rand, copies []int64) (rest, drawn *Images) {
 	if fraction == 0 {
 		return im, newImages(0, im.Channels, im.Height, im.Width) // there may be too many to copy them
 	}
-	chosen, others := im.draw(fractionQuotas(im.ClassCounts(classes), fraction), rng, copies)
+	var groups []int
+	for _, g := range copies {
+		groups = append(groups, int(g))
+	}
+	chosen, others := im.draw(fractionQuotas(im.ClassCounts(classes), fraction), rng, groups)
 	return im.pick(others), im.pick(chosen)
 }
 

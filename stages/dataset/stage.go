@@ -17,7 +17,7 @@ import (
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "dataset",
-		Version: 4,
+		Version: 5,
 		Doc:     "Draws or reads labeled images, divides them into training, validation and test split, and writes them to one file.",
 		Outputs: []pipeline.Output{{
 			Name: "dataset", Type: "dataset", File: "dataset.safetensors",
@@ -53,6 +53,12 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	job.Info("normalization by channel: mean %s, standard deviation %s", decimals(d.Mean), decimals(d.Std))
 	if d.Valid.Count == 0 && s.ValidFraction > 0 {
 		job.Warn("there are no validation images (valid_fraction %v of %d): a search has nothing to compare architectures on", s.ValidFraction, d.Train.Count)
+	}
+	aboutImbalance(job, d)
+	if n := d.Near; n != nil {
+		job.Metric("near_copies", float64(n.Images))
+		job.Metric("near_copies_across", float64(n.Across))
+		job.Metric("near_copies_apart", float64(n.Apart))
 	}
 	if least := slices.Min(d.Train.ClassCounts(len(d.Classes))); least == 0 {
 		job.Warn("some classes have no training image; raise train_images (now %d)", s.TrainImages)
@@ -97,7 +103,7 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 	}
 	d := &Dataset{Name: s.Source}
 	var err error
-	var copies []int
+	var copies []int64
 	switch s.Source {
 	case SourceShapes:
 		err = d.drawShapes(ctx, s, from)
@@ -112,7 +118,15 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 		return nil, err
 	}
 	// Train holds training and validation images up to here.
-	d.Train, d.Valid = d.Train.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), copies)
+	together, all := d.Train.Groups, d.Train
+	if together == nil {
+		together = copies
+	}
+	d.Train, d.Valid = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), together)
+	if d.checkShares(s) != nil && d.Near != nil {
+		// Near copies that leave a class without any on one side may be apart here: no result is measured on validation images.
+		d.Train, d.Valid = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), copies)
+	}
 	if d.Train.Count == 0 {
 		return nil, &pipeline.SettingError{Path: "valid_fraction", Err: fmt.Errorf("%v of %d images leaves none to train on", s.ValidFraction, d.Valid.Count)}
 	}
@@ -123,6 +137,36 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 	}
 	d.Mean, d.Std = d.Train.statistics()
 	return d, nil
+}
+
+// unequal is by what the largest class is larger than the smallest for that to be said.
+const unequal = 3
+
+// aboutImbalance says how many images the classes have where that differs much.
+func aboutImbalance(job *pipeline.Job, d *Dataset) {
+	counts := make([]int, len(d.Classes))
+	for _, part := range d.splits() {
+		for c, n := range part.images.ClassCounts(len(counts)) {
+			counts[c] += n
+		}
+	}
+	least, most := 0, 0
+	for c, n := range counts {
+		if n < counts[least] {
+			least = c
+		}
+		if n > counts[most] {
+			most = c
+		}
+	}
+	job.Metric("largest_class", float64(counts[most]))
+	job.Metric("smallest_class", float64(counts[least]))
+	if counts[least] == 0 || counts[most] < unequal*counts[least] {
+		return
+	}
+	share := float64(counts[most]) / float64(d.Train.Count+d.Valid.Count+d.Test.Count)
+	job.Warn("classes are unequal: %s has %d images, %s has %d; who always says %[1]s is right for %.0[5]f%% of all, so look at the balanced accuracy too, the mean over classes",
+		d.Classes[most], counts[most], d.Classes[least], counts[least], 100*share)
 }
 
 func (d *Dataset) drawShapes(ctx context.Context, s Settings, from uint64) (err error) {
