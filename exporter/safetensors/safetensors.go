@@ -68,6 +68,9 @@ type Tensor struct {
 type File struct {
 	Metadata map[string]string
 	Tensors  []Tensor
+	// Written, when it is not nil, is told each part of a tensor's bytes that has been written, some megabytes at a time, by those who have
+	// the bytes in a mapped file and give the memory back.
+	Written func(part []byte)
 }
 
 // FormatError says what is wrong with the bytes of a file that was to be read.

@@ -20,6 +20,8 @@ const (
 	alignment   = 8
 	// maxHeader is the reference implementation's limit.
 	maxHeader = 100_000_000
+	// writtenAtOnce is how many bytes are written before File.Written is told.
+	writtenAtOnce = 8 << 20
 )
 
 // Write writes the file at path whole or not at all: it writes a temporary file beside it, flushes it to the
@@ -101,8 +103,13 @@ func Encode(w io.Writer, f *File) error {
 		return err
 	}
 	for _, t := range tensors {
-		if _, err := w.Write(t.Data); err != nil {
-			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		for part := range slices.Chunk(t.Data, writtenAtOnce) {
+			if _, err := w.Write(part); err != nil {
+				return fmt.Errorf("tensor %q: %w", t.Name, err)
+			}
+			if f.Written != nil {
+				f.Written(part)
+			}
 		}
 	}
 	return nil

@@ -96,21 +96,34 @@ func checkClasses(names []string) error {
 
 // statistics returns the mean and the standard deviation of each channel, with pixels scaled to 0..1. A channel
 // without any variation gets the deviation of one gray level, so that it can be divided by. The sums are of
-// whole numbers, so the result does not depend on the order of the images.
-func (im *Images) statistics() (mean, std []float32) {
+// whole numbers, so the result does not depend on the order of the images. used, when it is not nil, is told pixels that are not needed any more.
+func (im *Images) statistics(used func(pixels []byte)) (mean, std []float32) {
 	mean, std = make([]float32, im.Channels), make([]float32, im.Channels)
 	plane := im.Height * im.Width
-	for c := range im.Channels {
-		var sum, squares uint64
-		for i := range im.Count {
-			for _, v := range im.at(i)[c*plane : (c+1)*plane] {
+	sums, squares := make([]uint64, im.Channels), make([]uint64, im.Channels)
+	done := 0
+	for i := range im.Count {
+		values := im.at(i)
+		for c := range im.Channels {
+			var sum, square uint64
+			for _, v := range values[c*plane : (c+1)*plane] {
 				sum += uint64(v)
-				squares += uint64(v) * uint64(v)
+				square += uint64(v) * uint64(v)
 			}
+			sums[c] += sum
+			squares[c] += square
 		}
-		n := float64(max(1, im.Count*plane))
-		m := float64(sum) / n
-		variance := float64(squares)/n - m*m
+		if end := (i + 1) * im.Values(); end-done >= stretchBytes || i+1 == im.Count {
+			if used != nil {
+				used(im.Pixels[done:end])
+			}
+			done = end
+		}
+	}
+	n := float64(max(1, im.Count*plane))
+	for c := range im.Channels {
+		m := float64(sums[c]) / n
+		variance := float64(squares[c])/n - m*m
 		mean[c] = float32(m / 255)
 		std[c] = float32(max(math.Sqrt(max(variance, 0)), 1) / 255)
 	}

@@ -181,7 +181,7 @@ func TestJitterDraws(t *testing.T) {
 // Batches of distorted images are the same for any number of workers, of the size that is wanted, and hide the cutout.
 func TestDistortedEpochs(t *testing.T) {
 	im := mustShapes(t, 20, 24, 1)
-	mean, std := im.statistics()
+	mean, std := im.statistics(nil)
 	a := Augment{Flip: true, ResizedCrop: 0.08, Cutout: 6, Jitter: jitter()}
 	load := func(a Augment, size, workers int) []float32 {
 		l, err := NewLoader(im, mean, std, LoaderOptions{Batch: 5, Size: size, Shuffle: true, Augment: a, Workers: workers})

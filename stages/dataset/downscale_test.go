@@ -104,3 +104,17 @@ func BenchmarkDownscale(b *testing.B) {
 	}
 	b.ReportMetric(float64(im.Count*b.N)/b.Elapsed().Seconds(), "images/s")
 }
+
+// The division by a reciprocal is the division.
+func TestQuotientIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		by := rapid.Uint64Range(1, 1<<44).Draw(t, "by")
+		n := rapid.Uint64Range(0, 256*by-1).Draw(t, "n")
+		near := rapid.Uint64Range(0, 255).Draw(t, "multiple") * by
+		for _, n := range []uint64{n, near, near + by - 1, near + by/2} {
+			if got := newQuotient(by).of(n); got != n/by {
+				t.Fatalf("%d / %d is %d, want %d", n, by, got, n/by)
+			}
+		}
+	})
+}

@@ -21,7 +21,10 @@ const (
 // (I64), with SPLIT train, valid and test; where images are files also SPLIT.files (U8, their names, each with a zero byte behind it), and
 // SPLIT.groups (I64) where there are copies; the metadata has name, source and classes (a JSON list), and view and near (JSON
 // objects) where the images were read from pictures.
-func (d *Dataset) Save(path string) error {
+func (d *Dataset) Save(path string) error { return d.save(path, nil) }
+
+// save is Save; used, when it is not nil, is told pixels that have been written.
+func (d *Dataset) save(path string, used func(pixels []byte)) error {
 	if err := d.Check(); err != nil {
 		return fmt.Errorf("save dataset %s: %w", d.Name, err)
 	}
@@ -35,6 +38,7 @@ func (d *Dataset) Save(path string) error {
 			"format": fileFormat, "version": fileVersion,
 			"name": d.Name, "source": d.Source, "classes": string(classes),
 		},
+		Written: used,
 		Tensors: []safetensors.Tensor{
 			safetensors.Float32("mean", channels, d.Mean),
 			safetensors.Float32("std", channels, d.Std),

@@ -23,7 +23,7 @@ func TestSaveLoad(t *testing.T) {
 		d.Train = imagesOf(t, rapid.IntRange(1, 6).Draw(t, "train"), channels, h, w, len(classes))
 		d.Valid = imagesOf(t, rapid.IntRange(0, 6).Draw(t, "valid"), channels, h, w, len(classes))
 		d.Test = imagesOf(t, rapid.IntRange(1, 6).Draw(t, "test"), channels, h, w, len(classes))
-		d.Mean, d.Std = d.Train.statistics()
+		d.Mean, d.Std = d.Train.statistics(nil)
 		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 		if err := d.Save(a); err != nil {
 			t.Fatal(err)

@@ -77,6 +77,14 @@ func (im *Images) pick(indices []int) *Images {
 	out := newImages(len(indices), im.Channels, im.Height, im.Width)
 	for to, from := range indices {
 		copy(out.at(to), im.at(from))
+	}
+	im.describe(out, indices)
+	return out
+}
+
+// describe gives out, whose images are those of im with the given indices, what is known of each.
+func (im *Images) describe(out *Images, indices []int) {
+	for to, from := range indices {
 		out.Labels[to] = im.Labels[from]
 	}
 	if im.Files != nil {
@@ -85,7 +93,6 @@ func (im *Images) pick(indices []int) *Images {
 	if im.Groups != nil {
 		out.Groups = pickOf(im.Groups, indices)
 	}
-	return out
 }
 
 func pickOf[T any](from []T, indices []int) []T {

@@ -31,7 +31,7 @@ func TestImage(t *testing.T) {
 func TestStatistics(t *testing.T) {
 	im := &Images{Count: 2, Channels: 3, Height: 1, Width: 2, Labels: []int64{0, 1},
 		Pixels: []uint8{0, 255, 10, 20, 7, 7, 255, 0, 30, 40, 7, 7}}
-	mean, std := im.statistics()
+	mean, std := im.statistics(nil)
 	wantMean := []float64{0.5, 25.0 / 255, 7.0 / 255}
 	wantStd := []float64{0.5, math.Sqrt(125) / 255, 1.0 / 255} // one gray level where nothing varies
 	for c := range 3 {
@@ -45,7 +45,7 @@ func TestStatistics(t *testing.T) {
 func small() *Dataset {
 	d := &Dataset{Name: "small", Source: "a test", Classes: []string{"a", "b"}}
 	d.Train, d.Valid, d.Test = marked(6, 2), marked(4, 2), marked(3, 2)
-	d.Mean, d.Std = d.Train.statistics()
+	d.Mean, d.Std = d.Train.statistics(nil)
 	return d
 }
 

@@ -51,7 +51,9 @@ func (s *Settings) Inspect(ctx context.Context) error {
 	}
 	// Whether all splits get images is told by labels without pixels.
 	d := &Dataset{Classes: folder.classes, Test: labelsOf(test)}
-	d.Train, d.Valid = labelsOf(train).divide(s.ValidFraction, len(d.Classes), seed.New(1, "valid"), groupsOf(train, groups))
+	if d.Train, d.Valid, err = labelsOf(train).divide(s.ValidFraction, len(d.Classes), seed.New(1, "valid"), groupsOf(train, groups), &storage{}); err != nil {
+		return err
+	}
 	return d.checkShares(*s)
 }
 

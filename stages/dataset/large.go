@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/plateau-nas/plateau/exporter/safetensors"
 )
@@ -13,21 +14,81 @@ import (
 // what is used and forgets it again. ImageNet has hundreds of times as much.
 const largeBytes = 1 << 30
 
+const (
+	// spilledBytes is the size from which pixels that a stage reads are put into files of its scratch folder, and only mapped, so that the
+	// memory does not grow with the number of pictures.
+	spilledBytes = 64 << 20
+	// stretchBytes is how much of mapped pixels is used before the memory is given back.
+	stretchBytes = 8 << 20
+)
+
 // storage is where pixels are put that are too many for the memory. The zero value keeps all in memory.
 type storage struct {
 	folder string
-	limit  int            // bytes from which a file is used
-	mapped []func() error // end the mappings
+	limit  int // bytes from which a file is used
+	mapped []mapping
+}
+
+// mapping is a file in memory.
+type mapping struct {
+	content []byte
+	unmap   func() error
 }
 
 // close frees the disk of what was stored; images from it must not be used any more.
 func (s *storage) close() error {
 	var errs []error
-	for _, unmap := range s.mapped {
-		errs = append(errs, unmap())
+	for _, m := range s.mapped {
+		errs = append(errs, m.unmap())
 	}
 	s.mapped = nil
 	return errors.Join(errs...)
+}
+
+// forget gives back the memory of pixels that have been used, where they lie in a file, from which they are read when they are used again.
+// Of other memory nothing is forgotten.
+func (s *storage) forget(part []byte) {
+	if s.holds(part) {
+		forgetMapped(part)
+	}
+}
+
+// holds tells whether all of the bytes lie in a file.
+func (s *storage) holds(part []byte) bool {
+	if len(part) == 0 {
+		return false
+	}
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	for _, m := range s.mapped {
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(m.content))); from >= at && from+uintptr(len(part)) <= at+uintptr(len(m.content)) {
+			return true
+		}
+	}
+	return false
+}
+
+// pick is Images.pick that keeps in a file what is large and comes from one. name is as for images.
+func (s *storage) pick(im *Images, indices []int, name string) (*Images, error) {
+	if !s.holds(im.Pixels) {
+		return im.pick(indices), nil
+	}
+	place, err := s.images(name, len(indices), im.Height)
+	if err != nil {
+		return nil, err
+	}
+	used := 0
+	for to, from := range indices { // ascending
+		if err := place.put(to, im.at(from)); err != nil {
+			return nil, errors.Join(err, place.discard())
+		}
+		if end := from * im.Values(); end-used >= stretchBytes {
+			s.forget(im.Pixels[used:end])
+			used = end
+		}
+	}
+	s.forget(im.Pixels[used:])
+	im.describe(place.images, indices)
+	return place.finish()
 }
 
 // pixels receives the values of images, one after the other or at once.
@@ -108,7 +169,7 @@ func (p *pixels) finish() (_ *Images, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
-	p.images.Pixels, p.in.mapped = b, append(p.in.mapped, unmap)
+	p.images.Pixels, p.in.mapped = b, append(p.in.mapped, mapping{b, unmap})
 	return p.images, nil
 }
 

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -62,6 +63,57 @@ func TestPixelsOnTheDisk(t *testing.T) {
 	}
 	if &mapped.TrainValid().Pixels[0] != &mapped.Train.Pixels[0] {
 		t.Error("the training split was copied")
+	}
+}
+
+// Pixels on the disk are divided, measured and written there, with the same bytes as in memory, and memory is given back on the way.
+func TestADividedDatasetStaysOnTheDisk(t *testing.T) {
+	root, scratch := t.TempDir(), t.TempDir()
+	putClass(t, 40, 1, root, "a")
+	putClass(t, 40, 2, root, "b")
+	s := folderSettings(root)
+	s.Size, s.ValidFraction = 64, 0.25
+	want, err := Make(t.Context(), s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := &storage{folder: scratch, limit: 1000}
+	got, err := makeDataset(t.Context(), s, 1, listener{}, keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, im := range map[string]*Images{"training": got.Train, "validation": got.Valid, "test": got.Test} {
+		if !keep.holds(im.Pixels) {
+			t.Errorf("the %s images are in memory", name)
+		}
+		keep.forget(im.Pixels)
+		keep.forget(im.Pixels[1 : len(im.Pixels)-1])
+	}
+	if keep.holds(want.Train.Pixels) || keep.holds(nil) {
+		t.Error("what is in memory is taken for what is on the disk")
+	}
+	keep.forget(want.Train.Pixels) // stays as it is
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("from memory (-) and from the disk (+):\n%s", diff)
+	}
+	var files [2][]byte
+	for i, save := range []func(path string) error{want.Save, func(path string) error { return got.save(path, keep.forget) }} {
+		path := filepath.Join(t.TempDir(), "dataset.safetensors")
+		if err := save(path); err != nil {
+			t.Fatal(err)
+		}
+		if files[i], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("the files differ")
+	}
+	if err := keep.close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(scratch); err != nil || len(left) != 0 {
+		t.Errorf("left on the disk: %v, %v", left, err)
 	}
 }
 

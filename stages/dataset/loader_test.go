@@ -43,7 +43,7 @@ func TestEpochIsTheSameForAnyWorkers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h, w := rapid.IntRange(2, 6).Draw(t, "height"), rapid.IntRange(2, 6).Draw(t, "width")
 		im := imagesOf(t, rapid.IntRange(1, 40).Draw(t, "count"), 3, h, w, 10)
-		mean, std := im.statistics()
+		mean, std := im.statistics(nil)
 		o := LoaderOptions{
 			Batch: rapid.IntRange(1, 12).Draw(t, "batch"), Shuffle: rapid.Bool().Draw(t, "shuffle"),
 			Seed: rapid.Uint64().Draw(t, "seed"), Augment: augmentFor(t, h, w),
@@ -88,7 +88,7 @@ func TestEpochIsTheSameForAnyWorkers(t *testing.T) {
 
 func TestEpochsDiffer(t *testing.T) {
 	im := mustShapes(t, 50, 16, 1)
-	mean, std := im.statistics()
+	mean, std := im.statistics(nil)
 	var all [][]float32
 	for _, from := range []uint64{1, 2} {
 		l, err := NewLoader(im, mean, std, LoaderOptions{Batch: 50, Augment: Augment{Flip: true, Crop: 2}, Seed: from})
@@ -225,7 +225,7 @@ func TestDrawIsUniform(t *testing.T) {
 func TestEpochEnds(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	im := mustShapes(t, 100, 16, 1)
-	mean, std := im.statistics()
+	mean, std := im.statistics(nil)
 	l, err := NewLoader(im, mean, std, LoaderOptions{Batch: 7, Shuffle: true, Workers: 4, Ahead: 5})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ package dataset
 import (
 	"errors"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,4 +27,17 @@ func mapFile(path string) (b []byte, unmap func() error, err error) {
 		return nil, none, &os.PathError{Op: "mmap", Path: path, Err: err}
 	}
 	return b, func() error { return unix.Munmap(b) }, nil
+}
+
+// forgetMapped tells the system that a part of a mapped file is not used for now: its pages leave the memory of the process, and are
+// read again where they are used after all.
+func forgetMapped(part []byte) {
+	page := uintptr(os.Getpagesize())
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	skip := (page - from%page) % page
+	if uintptr(len(part)) < skip+page {
+		return
+	}
+	whole := (uintptr(len(part)) - skip) / page * page
+	_ = unix.Madvise(part[skip:skip+whole], unix.MADV_DONTNEED) // it is but advice
 }

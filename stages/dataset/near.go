@@ -40,7 +40,19 @@ type nearPair struct {
 // nearImages are images to be compared, all of them or a part of each.
 type nearImages struct {
 	*Images
-	share float64 // of the side of the square in the center
+	share float64             // of the side of the square in the center
+	used  func(pixels []byte) // nil, or told pixels that have been looked at
+}
+
+// looked tells that image i has been looked at, about one after the other, a stretch at a time.
+func (s nearImages) looked(i int) {
+	if s.used == nil {
+		return
+	}
+	stretch := max(1, stretchBytes/s.Values())
+	if end := i + 1; end%stretch == 0 || end == s.Count {
+		s.used(s.Pixels[max(0, end-2*stretch)*s.Values() : end*s.Values()]) // also what others were late to look at
+	}
 }
 
 // nearPairs finds images that are near copies of each other, in the order of their indices, which go through all sets.
@@ -66,6 +78,7 @@ func nearPairs(ctx context.Context, sets ...nearImages) ([]nearPair, error) {
 	err := inParallel(ctx, n, func(i int) {
 		s, k := at(i)
 		points[i] = nearPoint{i, describe(s.thumbnail(k).gray(), waves)}
+		s.looked(k)
 	})
 	if err != nil {
 		return nil, err

@@ -227,7 +227,7 @@ func TestNearCopiesOfAWholeClass(t *testing.T) {
 func TestNearCopiesAmongPhotos(t *testing.T) {
 	im := photos(t)
 	start := time.Now()
-	pairs, err := nearPairs(t.Context(), nearImages{im, 1})
+	pairs, err := nearPairs(t.Context(), nearImages{im, 1, nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestNearCopiesAmongPhotos(t *testing.T) {
 		}
 		copy(both.at(n+i), whole.at(0))
 	}
-	if pairs, err = nearPairs(t.Context(), nearImages{both, 1}); err != nil {
+	if pairs, err = nearPairs(t.Context(), nearImages{both, 1, nil}); err != nil {
 		t.Fatal(err)
 	}
 	found := 0

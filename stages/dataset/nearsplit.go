@@ -56,7 +56,7 @@ func (d *Dataset) separateNear(ctx context.Context, r folderReader) error {
 		r.tell.say(r.tell.info, fmt.Sprintf("%d pictures: near copies are looked for among up to %d only", d.Train.Count+d.Test.Count, nearMost))
 		return nil
 	}
-	pairs, err := nearPairs(ctx, nearImages{d.Train, s.TestCenter}, nearImages{d.Test, 1})
+	pairs, err := nearPairs(ctx, nearImages{d.Train, s.TestCenter, r.keep.forget}, nearImages{d.Test, 1, r.keep.forget})
 	if err != nil {
 		return fmt.Errorf("looking for near copies: %w", err)
 	}

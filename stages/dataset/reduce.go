@@ -20,6 +20,6 @@ func (d *Dataset) Reduce(height, width int) (*Dataset, error) {
 		}
 		*split.to = im
 	}
-	out.Mean, out.Std = out.Train.statistics()
+	out.Mean, out.Std = out.Train.statistics(nil)
 	return &out, nil
 }

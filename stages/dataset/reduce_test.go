@@ -28,7 +28,7 @@ func TestReduceEqualsDrawingFromTheReducedImages(t *testing.T) {
 	if !slices.Equal(r.Valid.Pixels, want.Pixels) || !slices.Equal(r.Valid.Labels, d.Valid.Labels) {
 		t.Error("the validation images are not those of the dataset, reduced")
 	}
-	mean, std := r.Train.statistics()
+	mean, std := r.Train.statistics(nil)
 	if !slices.Equal(r.Mean, mean) || !slices.Equal(r.Std, std) {
 		t.Error("the normalization is not that of the reduced training images")
 	}

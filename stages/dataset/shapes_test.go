@@ -177,7 +177,7 @@ func TestShapesDefeatLinearClassifier(t *testing.T) {
 // trainSoftmax trains softmax regression by stochastic gradient descent and returns its accuracy on the test images.
 func trainSoftmax(t *testing.T, train, test *Images, epochs int) float64 {
 	const classes, batch = 10, 50
-	mean, std := train.statistics()
+	mean, std := train.statistics(nil)
 	n := train.Values()
 	weights, bias := make([]float32, classes*n), make([]float32, classes)
 	probabilities := func(x []float32) (p [classes]float64) {

@@ -18,17 +18,21 @@ func (im *Images) limit(n, classes int, rng *rand.Rand) *Images {
 }
 
 // divide draws the given fraction of the images at random, of each class as far as its number allows, and returns
-// the others and the drawn ones, both in their old order. Copies stay together; see draw.
-func (im *Images) divide(fraction float64, classes int, rng *rand.Rand, copies []int64) (rest, drawn *Images) {
+// the others and the drawn ones, both in their old order. Copies stay together; see draw. What is large is kept where keep says.
+func (im *Images) divide(fraction float64, classes int, rng *rand.Rand, copies []int64, keep *storage) (rest, drawn *Images, err error) {
 	if fraction == 0 {
-		return im, newImages(0, im.Channels, im.Height, im.Width) // there may be too many to copy them
+		return im, newImages(0, im.Channels, im.Height, im.Width), nil // there may be too many to copy them
 	}
 	var groups []int
 	for _, g := range copies {
 		groups = append(groups, int(g))
 	}
 	chosen, others := im.draw(fractionQuotas(im.ClassCounts(classes), fraction), rng, groups)
-	return im.pick(others), im.pick(chosen)
+	if rest, err = keep.pick(im, others, "rest"); err != nil {
+		return nil, nil, err
+	}
+	drawn, err = keep.pick(im, chosen, "drawn")
+	return rest, drawn, err
 }
 
 // draw chooses quotas[c] of the images of each class c at random and returns the chosen indices and the other

@@ -96,7 +96,7 @@ func TestDivideAndLimit(t *testing.T) {
 		classes := rapid.IntRange(2, 10).Draw(t, "classes")
 		im := marked(rapid.IntRange(1, 300).Draw(t, "count"), classes)
 		from, fraction := rapid.Uint64().Draw(t, "seed"), rapid.Float64Range(0, 0.99).Draw(t, "fraction")
-		rest, drawn := im.divide(fraction, classes, seed.New(from), nil)
+		rest, drawn, _ := im.divide(fraction, classes, seed.New(from), nil, &storage{})
 		a, b := names(t, rest), names(t, drawn)
 		if !slices.IsSorted(a) || !slices.IsSorted(b) {
 			t.Fatal("the order of the images has changed")
@@ -106,7 +106,7 @@ func TestDivideAndLimit(t *testing.T) {
 		if !slices.Equal(both, names(t, im)) {
 			t.Fatal("the parts together are not the images")
 		}
-		again, _ := im.divide(fraction, classes, seed.New(from), nil)
+		again, _, _ := im.divide(fraction, classes, seed.New(from), nil, &storage{})
 		if !slices.Equal(names(t, again), a) {
 			t.Fatal("the same seed divides otherwise")
 		}
@@ -120,8 +120,8 @@ func TestDivideAndLimit(t *testing.T) {
 
 func TestDivideDependsOnSeed(t *testing.T) {
 	im := marked(200, 10)
-	_, a := im.divide(0.5, 10, seed.New(1), nil)
-	_, b := im.divide(0.5, 10, seed.New(2), nil)
+	_, a, _ := im.divide(0.5, 10, seed.New(1), nil, &storage{})
+	_, b, _ := im.divide(0.5, 10, seed.New(2), nil, &storage{})
 	if slices.Equal(names(t, a), names(t, b)) {
 		t.Error("two seeds divide alike")
 	}

@@ -37,7 +37,7 @@ var (
 
 // Run implements pipeline.Stage.
 func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
-	keep := &storage{folder: job.Scratch, limit: largeBytes}
+	keep := &storage{folder: job.Scratch, limit: spilledBytes}
 	defer func() { err = errors.Join(err, keep.close()) }()
 	tell := listener{func(note string) { job.Info("%s", note) }, func(note string) { job.Warn("%s", note) }}
 	d, err := makeDataset(ctx, *s, job.Seed, tell, keep)
@@ -63,7 +63,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	if least := slices.Min(d.Train.ClassCounts(len(d.Classes))); least == 0 {
 		job.Warn("some classes have no training image; raise train_images (now %d)", s.TrainImages)
 	}
-	if err := d.Save(job.Output("dataset")); err != nil {
+	if err := d.save(job.Output("dataset"), keep.forget); err != nil {
 		return err
 	}
 	job.Summary(fmt.Sprintf("%s: %s in %d classes", d.Name, counts, len(d.Classes)))
@@ -122,10 +122,14 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 	if together == nil {
 		together = copies
 	}
-	d.Train, d.Valid = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), together)
+	if d.Train, d.Valid, err = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), together, keep); err != nil {
+		return nil, err
+	}
 	if d.checkShares(s) != nil && d.Near != nil {
 		// Near copies that leave a class without any on one side may be apart here: no result is measured on validation images.
-		d.Train, d.Valid = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), copies)
+		if d.Train, d.Valid, err = all.divide(s.ValidFraction, len(d.Classes), seed.New(from, "valid"), copies, keep); err != nil {
+			return nil, err
+		}
 	}
 	if d.Train.Count == 0 {
 		return nil, &pipeline.SettingError{Path: "valid_fraction", Err: fmt.Errorf("%v of %d images leaves none to train on", s.ValidFraction, d.Valid.Count)}
@@ -135,7 +139,7 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 			return nil, err
 		}
 	}
-	d.Mean, d.Std = d.Train.statistics()
+	d.Mean, d.Std = d.Train.statistics(keep.forget)
 	return d, nil
 }
 

@@ -55,7 +55,7 @@ func TestStage(t *testing.T) {
 			t.Errorf("%s split: class counts %v", part.name, counts)
 		}
 	}
-	mean, std := d.Train.statistics()
+	mean, std := d.Train.statistics(nil)
 	if !slices.Equal(mean, d.Mean) || !slices.Equal(std, d.Std) {
 		t.Errorf("statistics %v, %v are not those of the training split, %v, %v", d.Mean, d.Std, mean, std)
 	}

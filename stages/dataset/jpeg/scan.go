@@ -196,12 +196,16 @@ func (s *scanning) sequential(c *component, q *[64]int32, need int, b *block) (p
 	b[0] = c.dc * q[0]
 	plain = true
 	codes := c.codeAC
+	acc, n := s.acc, s.n // in registers, as this loop takes most of the time
 	for k := 1; k < 64; k++ {
-		if s.n < 32 {
+		if n < 32 {
+			s.acc, s.n = acc, n
 			s.fill()
+			acc, n = s.acc, s.n
 		}
-		if e := codes.whole[s.acc>>(64-lookBits)]; e != 0 {
-			s.skip(int(e & 255))
+		if e := codes.whole[acc>>(64-lookBits)]; e != 0 {
+			acc <<= uint(e) & 63
+			n -= int(e & 255)
 			run := int(e >> 8 & 255)
 			k += run
 			if k > 63 {
@@ -211,17 +215,19 @@ func (s *scanning) sequential(c *component, q *[64]int32, need int, b *block) (p
 				return false, errCode
 			}
 			if k <= need {
-				b[zigzag[k&63]] = (e >> 16) * q[k&63]
+				b[zigzag[k&63]&63] = (e >> 16) * q[k&63]
 				plain = false
 			}
 			continue
 		}
+		s.acc, s.n = acc, n
 		symbol := s.next(codes)
 		if symbol < 0 {
 			return false, errCode
 		}
 		run, size := symbol>>4, symbol&15
 		if size == 0 {
+			acc, n = s.acc, s.n
 			if run < 15 {
 				break // T.81: only run 0 ends a block here
 			}
@@ -233,11 +239,13 @@ func (s *scanning) sequential(c *component, q *[64]int32, need int, b *block) (p
 			return false, errCode
 		}
 		v := s.extended(size)
+		acc, n = s.acc, s.n
 		if k <= need {
-			b[zigzag[k&63]] = v * q[k&63]
+			b[zigzag[k&63]&63] = v * q[k&63]
 			plain = false
 		}
 	}
+	s.acc, s.n = acc, n
 	return plain, nil
 }
 
