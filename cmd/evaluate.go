@@ -251,6 +251,9 @@ func (e *evaluation) text() string {
 	fmt.Fprintf(&b, "%s on %d %simages of %s (classes by %s)\n\n", filepath.Base(e.File), e.Count, split, e.Dataset, e.Labels)
 	interval := evaluate.Interval(e.Metrics)
 	row("top-1", "%.2f%% (95%% interval %.1f to %.1f)", 100*e.Top1, 100*interval.Low, 100*interval.High)
+	if b := e.Balanced; b.Unequal() {
+		row("balanced", "%.2f%% (95%% interval %.1f to %.1f), the mean over classes; always saying %s is right for %.1f%%", 100*b.Top1, 100*b.Low, 100*b.High, b.Largest, 100*b.Share)
+	}
 	row("top-5", "%.2f%%", 100*e.Top5)
 	from := map[string]string{"settings": "as --scores says", "metadata": "as the model says", "numbers": "as its numbers look"}[e.ScoresFrom]
 	row("loss", "%.4f (scores are %s, %s)", e.Loss, e.Scores, from)

@@ -71,6 +71,7 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 	if err := checkClassMap(o.ClassMap, len(classes)); err != nil {
 		return nil, err
 	}
+	files := im.Files
 	im, _, err := o.Channels.convert(im)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 	if out.Throughput, err = f.run(ctx, s, output, im, o, t); err != nil {
 		return nil, err
 	}
-	t.fill(out, scores, from, classes)
+	t.fill(out, scores, from, classes, files)
 	cost(out, m, f, s.Metadata(), o.Warn)
 	if o.LatencyRuns > 0 {
 		if out.Latency, err = f.latency(ctx, s, im, o); err != nil {

@@ -18,14 +18,14 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "evaluate",
-		Version: 3,
+		Version: 4,
 		Doc:     "Measures accuracy, loss, size and speed of an ONNX classifier on images.",
 		Inputs: []pipeline.Port{
 			{Name: "model", Type: "model", Doc: "The classifier, an ONNX file."},
 			{Name: "dataset", Type: "dataset", Doc: "The images to measure on."},
 		},
 		Outputs: []pipeline.Output{
-			{Name: "metrics", Type: "metrics", File: "metrics.json", Doc: "Accuracy, also by class, loss, confusion matrix, size, cost and latency."},
+			{Name: "metrics", Type: "metrics", File: "metrics.json", Doc: "Accuracy, also by class and balanced, loss, confusion matrix, mistakes, size, cost and latency."},
 		},
 		New: func() pipeline.Stage {
 			return &stage{Settings: DefaultSettings(), open: open}
@@ -79,12 +79,21 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	interval := Interval(m)
 	job.Metric(s.Split+"_top1_low", interval.Low)
 	job.Metric(s.Split+"_top1_high", interval.High)
+	if b := m.Balanced; b.Unequal() {
+		job.Metric(s.Split+"_balanced_top1", b.Top1)
+		job.Metric(s.Split+"_balanced_top1_low", b.Low)
+		job.Metric(s.Split+"_balanced_top1_high", b.High)
+		job.Metric(s.Split+"_largest_class_share", b.Share)
+	}
 	job.Metric(s.Split+"_loss", m.Loss)
 	if m.Parameters > 0 {
 		job.Metric("parameters", float64(m.Parameters))
 		job.Metric("multiply_adds", float64(m.MultiplyAdds))
 	}
 	line := fmt.Sprintf("%s accuracy %.2f%% on %d images (95%% interval %.1f to %.1f), loss %.4f, %s", s.Split, 100*m.Top1, m.Count, 100*interval.Low, 100*interval.High, m.Loss, kilobytes(m.SizeBytes))
+	if b := m.Balanced; b.Unequal() {
+		line += fmt.Sprintf("; balanced accuracy, the mean over classes, %.2f%% (%.1f to %.1f); always saying %s is right for %.1f%%", 100*b.Top1, 100*b.Low, 100*b.High, b.Largest, 100*b.Share)
+	}
 	if m.Latency != nil {
 		job.Metric("latency_ms", m.Latency.P50)
 		line += fmt.Sprintf(", %.3g ms an image", m.Latency.P50)

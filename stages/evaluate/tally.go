@@ -27,6 +27,14 @@ type tally struct {
 	hitsPerClass []int
 	confusion    [][]int
 	right        []byte // as in result.Metrics
+	wrong        []wrong
+}
+
+// wrong is an image that is not classified right.
+type wrong struct {
+	image, label, best int
+	share, ofTrue      float64 // by softmax
+	score, scoreOfTrue float64
 }
 
 func newTally(classes int, scoreOf []int) *tally {
@@ -85,6 +93,9 @@ func (t *tally) add(scores []float32, label int64) error {
 	}
 	if best == own {
 		t.right[t.count/8] |= 1 << (t.count % 8)
+	} else {
+		share := func(i int) float64 { return math.Exp(float64(scores[i])-high) / exp }
+		t.wrong = append(t.wrong, wrong{t.count, int(label), best, share(best), share(own), float64(scores[best]), float64(scores[own])})
 	}
 	t.count++
 	t.perClass[label]++
@@ -126,7 +137,7 @@ func probable(scores []float32) bool {
 }
 
 // fill writes what has been gathered into the metrics. from says where scores is from.
-func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes []string) {
+func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes, files []string) {
 	n := float64(t.count)
 	m.Count = t.count
 	m.Right = t.right
@@ -152,4 +163,6 @@ func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes []st
 			m.PerClass[i].Top1 = float64(t.hitsPerClass[i]) / float64(t.perClass[i])
 		}
 	}
+	m.Balanced = balanced(m.PerClass)
+	m.Mistakes = t.mistakes(scores, classes, files)
 }

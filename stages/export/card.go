@@ -93,6 +93,10 @@ func card(m *Model) ([]byte, error) {
 
 	line("## What was measured\n")
 	line("- Accuracy: %s. The interval is Wilson's at %.0f%%: it says what so few or many test images leave open, not what pictures of another kind bring.", share(m.Test.Top1, m.Test.Count), 100*level)
+	if bal := m.Test.Balanced; bal.Unequal() {
+		line("- Balanced accuracy, the mean over classes: %.1f%% (%.1f to %.1f). Classes are unequal: always saying %s is right for %.1f%% of the test images.",
+			100*bal.Top1, 100*bal.Low, 100*bal.High, inline(bal.Largest), 100*bal.Share)
+	}
 	line("- Loss (cross-entropy) on the same images: %.4f; that of equal probabilities is %.4f.", m.Test.Loss, math.Log(float64(classes)))
 	line("- Before it was written the file was compared with the network that was trained; `checks.json` has the results. Latency, if it was")
 	line("  measured, is in the results of the stage `evaluate`; it belongs to the machine that measured it.\n")

@@ -26,10 +26,47 @@ type Metrics struct {
 	Confusion    [][]int     `json:"confusion"` // true class x predicted class; nil when not kept
 	// Right tells which images are classified right, in their order, so that two models can be compared image by image: image i is
 	// bit i%8 of byte i/8, the lowest bit first. Nil when not kept.
-	Right    []byte `json:"right,omitempty"`
-	Provider string `json:"provider,omitempty"` // execution provider: "cpu"
-	Threads  int    `json:"threads,omitempty"`
-	Library  string `json:"library,omitempty"` // version of the runtime
+	Right []byte `json:"right,omitempty"`
+	// Balanced has what the accuracy is worth where classes are unequal; nil where that was not counted.
+	Balanced *Balanced `json:"balanced,omitempty"`
+	// Mistakes are the images that are classified wrong, those first of which the model is surest, up to MostMistakes.
+	Mistakes []Mistake `json:"mistakes,omitempty"`
+	Provider string    `json:"provider,omitempty"` // execution provider: "cpu"
+	Threads  int       `json:"threads,omitempty"`
+	Library  string    `json:"library,omitempty"` // version of the runtime
+}
+
+// MostMistakes is how many mistakes are kept.
+const MostMistakes = 100
+
+// Balanced says what an accuracy is worth where classes are unequal.
+type Balanced struct {
+	Top1     float64 `json:"top1"` // mean of the accuracies of the classes, 0 to 1: all count the same, however many images they have
+	Low      float64 `json:"low"`  // 95% confidence interval
+	High     float64 `json:"high"`
+	Largest  string  `json:"largest"`  // the class with most images
+	Share    float64 `json:"share"`    // what always saying that class is right for, 0 to 1
+	Smallest int     `json:"smallest"` // images of the smallest class that has any
+	Most     int     `json:"most"`     // images of the largest class
+}
+
+// unequal is by what the largest class is larger than the smallest for an accuracy to need its balanced one beside it.
+const unequal = 1.5
+
+// Unequal tells whether classes differ so much in number that the accuracy needs the balanced one beside it.
+func (b *Balanced) Unequal() bool {
+	return b != nil && float64(b.Most) >= unequal*float64(b.Smallest)
+}
+
+// Mistake is an image that is classified wrong.
+type Mistake struct {
+	Image     int    `json:"image"`          // its index in the split
+	File      string `json:"file,omitempty"` // path of its file below the data set's folder, where images are files
+	True      string `json:"true"`
+	Predicted string `json:"predicted"` // "" for a class that the data set does not have
+	// Probability is what the model gives the predicted class, OfTrue the true one, from 0 to 1.
+	Probability float64 `json:"probability"`
+	OfTrue      float64 `json:"of_true"`
 }
 
 // Latency is how long a model takes for one image, in milliseconds.

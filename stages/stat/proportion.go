@@ -16,6 +16,34 @@ func Wilson(k, n int, level float64) Interval {
 	return Interval{Low: math.Max(0, middle-half), High: math.Min(1, middle+half)}
 }
 
+// MeanShare returns the confidence interval of the mean of several shares, k[i] of n[i] each, from 0 to 1, such as the mean accuracy over
+// classes: by what exact intervals of the shares leave open (the method of variance estimates recovery: Zou and Donner 2008), which does
+// not take shares of 0 or 1 for certain. With Wilson's intervals in their place it would hold the truth in 90 to 94% of cases with 5 to 20 images a
+// class, in place of 95%. It is not a number for no shares.
+func MeanShare(k, n []int, level float64) Interval {
+	var mean, below, above float64
+	for i := range k {
+		share, w := float64(k[i])/float64(n[i]), exact(k[i], n[i], level)
+		mean += share
+		below += (share - w.Low) * (share - w.Low)
+		above += (w.High - share) * (w.High - share)
+	}
+	m := float64(len(k))
+	return Interval{Low: math.Max(0, (mean-math.Sqrt(below))/m), High: math.Min(1, (mean+math.Sqrt(above))/m)}
+}
+
+// exact is the interval of Clopper and Pearson (1934) of a share of which k of n were seen.
+func exact(k, n int, level float64) Interval {
+	i := Interval{Low: 0, High: 1}
+	if k > 0 {
+		i.Low = distuv.Beta{Alpha: float64(k), Beta: float64(n - k + 1)}.Quantile(0.5 - level/2)
+	}
+	if k < n {
+		i.High = distuv.Beta{Alpha: float64(k + 1), Beta: float64(n - k)}.Quantile(0.5 + level/2)
+	}
+	return i
+}
+
 // McNemar tests whether two classifiers are right equally often on the same images (McNemar 1947): first and second are the images that
 // only the one, and only the other, classifies right. The two-sided P is exact, by the binomial distribution; 1 where they never
 // differ.

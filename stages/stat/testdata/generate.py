@@ -1,6 +1,6 @@
 """Writes reference.json: what scipy says of the numbers in it.
 
-Run with:  python3 generate.py  (numpy and scipy; scipy 1.10 or later)
+Run with:  python3 generate.py  (numpy, scipy 1.10 or later and scikit-learn)
 """
 
 import json
@@ -8,6 +8,7 @@ import random
 
 import scipy
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
 
 
 def wilcoxon(x, y, method):
@@ -50,8 +51,21 @@ for k, n, l, m in ((81, 100, 70, 100), (1663, 2000, 1630, 2000), (0, 50, 3, 40),
     ci = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     p = stats.chi2_contingency([[k, n - k], [l, m - l]], correction=False).pvalue
     shares.append({"k": k, "n": n, "l": l, "m": m, "low": float(ci.low), "high": float(ci.high), "p": float(p)})
+# The mean of several shares: its interval by those of scipy (Zou and Donner 2008), its value by scikit-learn's balanced accuracy.
+balanced = []
+for k, n in (([9, 40, 3], [10, 100, 3]), ([5, 5], [5, 5]), ([0, 12, 30, 7], [4, 20, 33, 50]), ([200], [250])):
+    ci = [stats.binomtest(a, b).proportion_ci(0.95, method="exact") for a, b in zip(k, n)]
+    share = [a / b for a, b in zip(k, n)]
+    low = (sum(share) - sum((p - c.low) ** 2 for p, c in zip(share, ci)) ** 0.5) / len(k)
+    high = (sum(share) + sum((c.high - p) ** 2 for p, c in zip(share, ci)) ** 0.5) / len(k)
+    true, said = [], []
+    for c, (a, b) in enumerate(zip(k, n)):
+        true += [c] * b
+        said += [c] * a + [(c + 1) % len(k) if len(k) > 1 else 1] * (b - a)
+    value = balanced_accuracy_score(true, said) if len(k) > 1 else k[0] / n[0]
+    balanced.append({"k": k, "n": n, "value": float(value), "low": max(0, float(low)), "high": min(1, float(high))})
 discordant = [{"first": b, "second": c, "p": float(stats.binomtest(b, b + c, 0.5).pvalue)} for b, c in ((86, 150), (3, 12), (10, 10), (0, 5), (700, 615))]
 
 with open("reference.json", "w") as f:
-    json.dump({"scipy": scipy.__version__, "cases": cases, "shares": shares, "discordant": discordant}, f, indent=1)
+    json.dump({"scipy": scipy.__version__, "cases": cases, "shares": shares, "discordant": discordant, "balanced": balanced}, f, indent=1)
     f.write("\n")
