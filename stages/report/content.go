@@ -16,6 +16,7 @@ import (
 type Content struct {
 	Title        string // heading; "" names the data set
 	Images       int    // sample images of each class
+	Mistakes     int    // images shown that are classified wrong
 	Architecture *result.Architecture
 	Dataset      *dataset.Dataset
 	Search       []result.SearchEpoch

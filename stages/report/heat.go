@@ -11,6 +11,7 @@ import (
 
 // heat is a table edge x operation whose cells are colored by their numbers.
 type heat struct {
+	Name    string // what it shows, for those who do not see it
 	Columns []heatColumn
 	Rows    []heatRow
 }
@@ -31,8 +32,8 @@ type heatCell struct {
 	Center    bool // the operation that the architecture has
 }
 
-func newHeat(s *space.Space, cell func(e, op int) heatCell) *heat {
-	h := &heat{}
+func newHeat(s *space.Space, name string, cell func(e, op int) heatCell) *heat {
+	h := &heat{Name: name}
 	for _, op := range s.Operations {
 		h.Columns = append(h.Columns, heatColumn{Name: draw.Label(op), Color: template.CSS(draw.Color(op))})
 	}
@@ -84,7 +85,7 @@ func newLegend(largest float64) legend {
 
 func newProbabilities(s *space.Space, p space.Probabilities) *heat {
 	strongest := s.Derive(p)
-	return newHeat(s, func(e, op int) heatCell {
+	return newHeat(s, "Edge probabilities", func(e, op int) heatCell {
 		v := p[e][op]
 		return heatCell{
 			Text: number(v, 2), Style: sequential(v), Center: strongest[e] == op,

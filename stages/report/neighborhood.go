@@ -75,7 +75,7 @@ func newNeighborhood(c Content, s *space.Space) *neighborhoodView {
 		}
 	}
 	v := &neighborhoodView{
-		Summary: "Each cell is the change of the score when one edge gets another operation and all else stays. A plateau is pale, a peak is red.",
+		Summary: "Each cell is the change of the score when one edge gets another operation and all else stays. A plateau is pale, a peak is red. " + scoreSentence(c),
 		Legend:  newLegend(largest),
 	}
 	for i, f := range c.Ranking.Finalists {
@@ -125,7 +125,7 @@ func sameFunction(s *space.Space, arch space.Architecture, f result.Finalist) (s
 }
 
 func changes(s *space.Space, arch space.Architecture, f result.Finalist, largest float64) *heat {
-	return newHeat(s, func(e, op int) heatCell {
+	return newHeat(s, "Changes of the score by single edges of "+s.Format(arch), func(e, op int) heatCell {
 		tip := fmt.Sprintf("%s on %s", draw.Label(s.Operations[op]), edgeName(s, e))
 		switch v := f.Table[e][op]; {
 		case op == arch[e]:
@@ -189,6 +189,9 @@ func newRanking(c Content, s *space.Space) *rankingView {
 	}
 	v := &rankingView{Summary: fmt.Sprintf("%s, ranked by the %s of the scores of %s. %s had to be scored.",
 		capital(words.Count(len(r.Finalists), "finalist")), aggregateName(r), reach, capital(words.Count(r.NeighborsScored, "architecture")))}
+	if newNeighborhood(c, s) == nil {
+		v.Summary += " " + scoreSentence(c)
+	}
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, f := range r.Finalists {
 		low, high = min(low, f.Min, f.OwnScore, f.Aggregate), max(high, f.Max, f.OwnScore, f.Aggregate)

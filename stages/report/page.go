@@ -48,7 +48,10 @@ func Render(w io.Writer, c Content) error {
 	p := page{
 		Page: frame.Page{Title: title(c)}, Headline: newHeadline(c, s, arch),
 		Baselines: newBaselines(c), Search: newSearch(c, s), Hood: newNeighborhood(c, s), Ranking: newRanking(c, s), Train: newTrain(c),
-		Classes: newClasses(c), Checks: newChecks(c), Origin: newOrigin(c),
+		Checks: newChecks(c), Origin: newOrigin(c),
+	}
+	if p.Classes, err = newClasses(c); err != nil {
+		return fmt.Errorf("making the report: %w", err)
 	}
 	if p.Samples, err = newSamples(c); err != nil {
 		return fmt.Errorf("making the report: %w", err)
@@ -88,6 +91,7 @@ func datasetName(c Content) string {
 // headline is the top of the page: what was found and how good it is.
 type headline struct {
 	Big, BigLabel string // the number that matters most
+	BigNote       string // what it leaves open
 	Lead          string // one sentence on how the architecture was found
 	Architecture  string
 	Computes      string // its class, in words; "" where it has none
@@ -111,6 +115,10 @@ func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 	}
 	if m := c.Metrics; m != nil {
 		h.Big, h.BigLabel = percent(m.Top1), fmt.Sprintf("top-1 accuracy on %s of %s", words.Count(m.Count, m.Split+" image"), m.Dataset)
+		h.BigNote = fmt.Sprintf("95%% interval %s", intervalOf(m))
+		if b := m.Balanced; b.Unequal() {
+			h.BigNote += fmt.Sprintf("; balanced accuracy %s (%s to %s), always saying %s %s", percent(b.Top1), number(100*b.Low, 1), number(100*b.High, 1), b.Largest, percent(b.Share))
+		}
 		h.Facts = append(h.Facts,
 			fact{"Parameters", words.Grouped(m.Parameters), "trainable numbers"},
 			fact{"Multiply-adds", magnitude(m.MultiplyAdds), "for one image"},
@@ -120,7 +128,7 @@ func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 		}
 	}
 	if a.OwnScore != nil {
-		h.Facts = append(h.Facts, fact{"Own score", score(*a.OwnScore), "higher is better"})
+		h.Facts = append(h.Facts, fact{"Own score", score(*a.OwnScore), scoreMeaning(c)})
 	}
 	if a.NeighborhoodScore != nil {
 		note := "aggregate of its neighbors"
@@ -139,6 +147,30 @@ func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 		}
 	}
 	return h
+}
+
+// scoreMeaning says what a score is.
+func scoreMeaning(c Content) string {
+	if c.lossScores() {
+		return "minus the loss on validation images"
+	}
+	return "higher is better"
+}
+
+// lossScores tells whether scores are minus the loss of networks with shared weights, as far as the artifacts tell: searches that train
+// shared weights leave a history.
+func (c *Content) lossScores() bool { return len(c.Search) > 0 }
+
+// scoreSentence says in words what the scores of the page are.
+func scoreSentence(c Content) string {
+	if !c.lossScores() {
+		return "A score says how good an architecture is to the search; higher is better."
+	}
+	on := "validation images"
+	if c.Dataset != nil && c.Dataset.Valid.Count > 0 {
+		on = fmt.Sprintf("validation images (%s of %s)", words.Grouped(c.Dataset.Valid.Count), c.Dataset.Name)
+	}
+	return fmt.Sprintf("A score is minus the loss (cross-entropy) of the architecture with the shared weights on %s, which these weights were not trained on: higher is better, and 0 is the best there is.", on)
 }
 
 func lead(c Content) string {
@@ -186,10 +218,5 @@ func change(s *space.Space, from space.Architecture, to string) string {
 	return strings.Join(parts, ", ")
 }
 
-// edgeName writes an edge as the field does: target, arrow, source; after the name of its cell where there are several.
-func edgeName(s *space.Space, e int) string {
-	if cell := s.Cell(e); cell != "" {
-		return fmt.Sprintf("%s %d←%d", cell, s.Edges[e].To, s.Edges[e].From)
-	}
-	return fmt.Sprintf("%d←%d", s.Edges[e].To, s.Edges[e].From)
-}
+// edgeName writes an edge as the drawing names its nodes.
+func edgeName(s *space.Space, e int) string { return draw.EdgeName(s, e) }

@@ -9,6 +9,7 @@ import (
 	"image/draw"
 	"image/png"
 	"slices"
+	"strings"
 
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/internal/words"
@@ -17,7 +18,15 @@ import (
 // samplesView shows a few images of each class.
 type samplesView struct {
 	Summary string
+	Unequal string // says how unequal classes are; "" where they are not
 	Classes []classImages
+	Near    *nearView
+}
+
+// nearView shows pictures that are nearly the same.
+type nearView struct {
+	Summary string
+	Pairs   []dataset.NearPair
 }
 
 type classImages struct {
@@ -38,6 +47,7 @@ func newSamples(c Content) (*samplesView, error) {
 	if shown < len(d.Classes) {
 		v.Summary += fmt.Sprintf(" The first %d of %d classes.", shown, len(d.Classes))
 	}
+	v.Unequal, v.Near = aboutCounts(d), newNear(d)
 	for label, name := range d.Classes[:shown] {
 		strip, err := filmstrip(d.Test, int64(label), c.Images)
 		if err != nil {
@@ -85,4 +95,59 @@ func filmstrip(im *dataset.Images, label int64, n int) (image.Image, error) {
 		draw.Draw(strip, image.Rectangle{Min: at, Max: at.Add(one.Bounds().Size())}, one, one.Bounds().Min, draw.Src)
 	}
 	return strip, nil
+}
+
+// unequalClasses is by what the largest class is larger than the smallest for that to be said.
+const unequalClasses = 1.5
+
+// aboutCounts says how many images the classes have, where that differs.
+func aboutCounts(d *dataset.Dataset) string {
+	counts := make([]int, len(d.Classes))
+	for _, im := range []*dataset.Images{d.Train, d.Valid, d.Test} {
+		for c, n := range im.ClassCounts(len(counts)) {
+			counts[c] += n
+		}
+	}
+	order := make([]int, len(counts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return counts[b] - counts[a] })
+	most, least := order[0], order[len(order)-1]
+	if float64(counts[most]) < unequalClasses*float64(counts[least]) {
+		return ""
+	}
+	var list []string
+	for _, c := range order {
+		list = append(list, fmt.Sprintf("%s %s", d.Classes[c], words.Grouped(counts[c])))
+	}
+	if len(list) > mostClasses {
+		list = append(append(list[:mostClasses/2], fmt.Sprintf("%d more", len(list)-mostClasses)), list[len(list)-mostClasses/2:]...)
+	}
+	return fmt.Sprintf("Classes are unequal, all splits together: %s.", strings.Join(list, ", "))
+}
+
+func newNear(d *dataset.Dataset) *nearView {
+	n := d.Near
+	if n == nil {
+		return nil
+	}
+	if n.Images == 0 {
+		return &nearView{Summary: "No two pictures are nearly the same."}
+	}
+	v := &nearView{Pairs: n.Pairs}
+	v.Summary = fmt.Sprintf("%s nearly the same as another: rescaled, compressed again or cropped a little.", capital(words.Count(n.Images, "picture"))+map[bool]string{true: " is", false: " are"}[n.Images == 1])
+	switch {
+	case n.Across == 0:
+		v.Summary += " None has one on the other side of the split between training and test."
+	case n.Apart == n.Across:
+		v.Summary += fmt.Sprintf(" %s one on the other side of the split between training and test, so the accuracy is likely to be too high.", capital(words.Count(n.Across, "picture"))+map[bool]string{true: " has", false: " have"}[n.Across == 1])
+	default:
+		v.Summary += fmt.Sprintf(" %s across the split between training and test when it was drawn first; %s", capital(words.Count(n.Across, "picture"))+map[bool]string{true: " was", false: " were"}[n.Across == 1],
+			map[bool]string{true: fmt.Sprintf("the training pictures (%d) were left out.", n.LeftOut), false: "near copies are kept on one side."}[n.LeftOut > 0])
+		if n.Apart > 0 {
+			v.Summary += fmt.Sprintf(" %s still on both sides, so the accuracy is likely to be too high.", capital(words.Count(n.Apart, "picture"))+map[bool]string{true: " is", false: " are"}[n.Apart == 1])
+		}
+	}
+	return v
 }

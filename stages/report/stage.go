@@ -7,6 +7,7 @@ import (
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/stages/result"
 )
 
 // Settings are the settings of the stage kind "report".
@@ -14,16 +15,18 @@ type Settings struct {
 	Title   string `yaml:"title" doc:"Heading of the page; empty names the data set."`
 	Seconds bool   `yaml:"seconds" doc:"With baselines: whether the page has the seconds that searches and trainings took. They differ from run to run, and the page with them."`
 	Images  int    `yaml:"images" doc:"Sample images shown of each class; 0 shows none."`
+	// Mistakes is at most result.MostMistakes.
+	Mistakes int `yaml:"mistakes" doc:"Images shown that are classified wrong, those first of which the model is surest; 0 shows none."`
 }
 
 // DefaultSettings returns what the kind starts from.
-func DefaultSettings() Settings { return Settings{Images: 6, Seconds: true} }
+func DefaultSettings() Settings { return Settings{Images: 6, Mistakes: 24, Seconds: true} }
 
 // Kind declares the stage kind "report": any results of a run in, report.html out.
 func Kind() pipeline.Kind {
 	return pipeline.Kind{
 		Name:      "report",
-		Version:   2,
+		Version:   3,
 		Resources: pipeline.Resources{Cores: 1}, // it computes on one core, so others may run beside it
 		Doc:       "Makes one self-contained page of what the run has found.",
 		Inputs: []pipeline.Port{
@@ -56,6 +59,9 @@ func (s *Settings) Validate() error {
 	if s.Images < 0 || s.Images > most {
 		return &pipeline.SettingError{Path: "images", Err: fmt.Errorf("%d sample images of each class: use 0 to %d", s.Images, most)}
 	}
+	if s.Mistakes < 0 || s.Mistakes > result.MostMistakes {
+		return &pipeline.SettingError{Path: "mistakes", Err: fmt.Errorf("%d images that are classified wrong: use 0 to %d", s.Mistakes, result.MostMistakes)}
+	}
 	return nil
 }
 
@@ -68,7 +74,7 @@ func (s *Settings) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	content.Title, content.Images = s.Title, s.Images
+	content.Title, content.Images, content.Mistakes = s.Title, s.Images, s.Mistakes
 	if v := newBaselines(content); v != nil {
 		job.Summary(v.Verdict)
 	}

@@ -214,7 +214,15 @@ func (b *Browser) Show(width int, dark bool) {
 	}
 	var none struct{}
 	b.Ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, &none)
-	b.Ask("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, &none)
+	b.Ask("Emulation.setEmulatedMedia", map[string]any{"media": "screen", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, &none)
+}
+
+// Print makes the page as it is on paper so many pixels wide, with the colors of a screen in the dark where the page says no others.
+func (b *Browser) Print(width int) {
+	b.t.Helper()
+	var none struct{}
+	b.Ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false}, &none)
+	b.Ask("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, &none)
 }
 
 // Photograph writes the whole page as a PNG file.

@@ -29,6 +29,17 @@ func cellsOf(s *space.Space, a space.Architecture) []cell {
 	return cells
 }
 
+// EdgeName returns what an edge is called where its operations are listed: the node that it leads to, an arrow and the node that it comes
+// from, by the names that they have in the drawing, such as "out←in"; after the name of its cell where there are several.
+func EdgeName(s *space.Space, e int) string {
+	names := nodeNames(s)
+	name := names[s.Edges[e].To] + "←" + names[s.Edges[e].From]
+	if cell := s.Cell(e); cell != "" {
+		return cell + " " + name
+	}
+	return name
+}
+
 // nodeNames returns what the nodes of a cell are called: by their numbers, but for inputs and an output.
 func nodeNames(s *space.Space) []string {
 	inputs := s.Nodes
