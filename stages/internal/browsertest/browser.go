@@ -205,6 +205,29 @@ func (b *Browser) Eval(expression string) string {
 	return fmt.Sprint(out.Result.Value)
 }
 
+// keys are those that Press knows: their virtual code and the text that they enter.
+var keys = map[string]struct {
+	code string
+	key  int
+	text string
+}{"Tab": {"Tab", 9, ""}, "Enter": {"Enter", 13, "\r"}, " ": {"Space", 32, " "}}
+
+// Press presses a key and lets it go: "Tab", "Enter" or " ".
+func (b *Browser) Press(key string) {
+	b.t.Helper()
+	k, ok := keys[key]
+	if !ok {
+		b.t.Fatalf("the key %q is not known", key)
+	}
+	var none struct{}
+	down := map[string]any{"type": "keyDown", "key": key, "code": k.code, "windowsVirtualKeyCode": k.key}
+	if k.text != "" {
+		down["text"] = k.text
+	}
+	b.Ask("Input.dispatchKeyEvent", down, &none)
+	b.Ask("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key, "code": k.code, "windowsVirtualKeyCode": k.key}, &none)
+}
+
 // Show makes the page as wide as a window of so many pixels, in light or dark colors.
 func (b *Browser) Show(width int, dark bool) {
 	b.t.Helper()

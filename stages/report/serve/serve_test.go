@@ -224,6 +224,35 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+// Everything can be reached and done by keyboard alone, in the order in which it is seen, and shows where one is.
+func TestTheKeyboardIsEnough(t *testing.T) {
+	b := browsertest.Open(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+	b.Visit(start(t).URL + "/")
+	b.Await("What does the picture show?")
+	b.Look("empty")
+	var reached []string
+	for range 7 {
+		b.Press("Tab")
+		reached = append(reached, b.Eval(`document.activeElement.id || document.activeElement.textContent.trim()`))
+		if got := b.Eval(`(() => { const e = document.activeElement, shown = e.closest("label") || e; return getComputedStyle(shown).outlineStyle !== "none"; })()`); got != "true" {
+			t.Errorf("nothing shows that %s has the focus", reached[len(reached)-1])
+		}
+	}
+	if got := strings.Join(reached, ", "); !strings.HasPrefix(got, "plateau, Picture, Classes, In a program, file, camera, curl --data-binary @photo.jpg") {
+		t.Errorf("the tabulator reaches %s", got)
+	}
+	if got := b.Eval(`document.getElementById("file").labels[0].textContent.trim()`); got != "Choose a file" {
+		t.Errorf("the file is asked for by %q", got)
+	}
+	b.Eval(`document.getElementById("camera").focus()`)
+	b.Press("Enter")
+	b.Await("Stop the camera")
+	b.Await("%, in ")
+	b.Look("camera")
+	b.Press("Enter")
+	b.Await("Use the camera")
+}
+
 // The page in a browser, under its own policy: a picture is dropped, a file is no picture, the camera looks.
 func TestTheBrowserShowsProbabilities(t *testing.T) {
 	b := browsertest.Open(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")

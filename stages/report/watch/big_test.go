@@ -152,25 +152,11 @@ func TestAMatrixIsATable(t *testing.T) {
 		return fmt.Sprintf(`[...document.querySelectorAll("#variants tbody tr")].slice(0, 4).map((r) => r.children[%d].textContent).join("|")`, i)
 	}
 	is(column(4), "0.5000|0.5025|0.5050|0.5075")
-	press := func(key, code string, value int) {
-		t.Helper()
-		var none struct{}
-		for _, kind := range []string{"keyDown", "keyUp"} {
-			params := map[string]any{"type": kind, "key": key, "code": code, "windowsVirtualKeyCode": value}
-			if kind == "keyDown" && key == "Enter" {
-				params["text"] = "\r"
-			}
-			if kind == "keyDown" && key == " " {
-				params["text"] = " "
-			}
-			b.Ask("Input.dispatchKeyEvent", params, &none)
-		}
-	}
 	// By keyboard: twice, so that the best is first; those without a number are last either way.
 	b.Eval(`document.querySelectorAll("#variants thead button")[3].focus()`)
-	press("Enter", "Enter", 13)
+	b.Press("Enter")
 	is(`document.querySelector("#variants [aria-sort]").textContent + document.querySelector("#variants [aria-sort]").getAttribute("aria-sort")`, "test top1ascending")
-	press("Enter", "Enter", 13)
+	b.Press("Enter")
 	is(`document.querySelector("#variants [aria-sort]").getAttribute("aria-sort")`, "descending")
 	is(column(4), "0.8725|0.8700|0.8675|0.8650")
 	// By mouse, a text: numbers in it count as such.
@@ -185,7 +171,7 @@ func TestAMatrixIsATable(t *testing.T) {
 	filter("method=method_3 seed=1")
 	is(column(1), "1|10|11|12")
 	b.Eval(`document.querySelector("#variants tbody input").focus()`)
-	press(" ", "Space", 32)
+	b.Press(" ")
 	b.Eval(`document.querySelectorAll("#variants tbody input")[1].click()`)
 	is(`[...document.querySelectorAll("#variants .keys li")].map((l) => l.textContent.trim()).join("|")`, "1, method_3 94.3%|10, method_3 94.3%")
 	is(`document.querySelectorAll("#variants figure path[fill=none]").length`, "2")
@@ -287,7 +273,7 @@ func TestManyEventsMakeASmallPage(t *testing.T) {
 	b := browsertest.Open(t)
 	b.Visit(url + "/")
 	b.Await("live")
-	t.Logf("the browser needed %s ms until it had all parts", b.Eval(`Math.round(performance.now() && performance.getEntriesByType("navigation")[0].loadEventEnd)`))
+	t.Logf("the page has %d KiB, and the browser had painted after %s ms", len(page)>>10, b.Eval(`Math.round(performance.getEntriesByName("first-contentful-paint")[0]?.startTime)`))
 	// The peak is the top of the picture.
 	if got := b.Eval(`[...document.querySelectorAll("#curves-search svg text")].map((x) => x.textContent).includes("8")`); got != "true" {
 		t.Error("the peak is lost")
