@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
@@ -22,7 +24,8 @@ import (
 
 type exportFlags struct {
 	stage, weights, dataset, output, input, stem, reduction string
-	channels, cells, stages                                 int
+	channels, cells, stages, calibration                    int
+	also                                                    []string
 	softmax, force, json                                    bool
 }
 
@@ -35,6 +38,8 @@ type exported struct {
 	TestTop1     float64        `json:"test_top1"`
 	TestLoss     float64        `json:"test_loss"`
 	Checks       []result.Check `json:"checks"`
+	// Precisions compares the files that --also brings with the one in float32.
+	Precisions *result.Precisions `json:"precisions,omitempty"`
 }
 
 func newExportCommand(a *app) *cobra.Command {
@@ -50,10 +55,14 @@ put in place. This is what the stage export does, for what has been trained alre
 The network is given as the directory of a run that trained it (with --stage when several stages did), as the network.json of
 a training, or as the architecture.json of a search. --weights and --dataset are the files that a training and a dataset
 stage leave; in a run directory, and beside a network.json, they are found. An architecture.json does not know the skeleton
-that was trained: give --channels and --cells, those of the training.`),
+that was trained: give --channels and --cells, those of the training.
+
+With --also int8 and --also float16 the model is also written in fewer bits, beside the file: classifier.int8.onnx. Each is measured on
+the test images beside the one in float32, its accuracy and its time. int8 takes the ranges of its values from training images.`),
 		Example: strings.Trim(`
   plateau export runs/cifar10 -o classifier.onnx --softmax
   plateau export runs/cifar10 -o classifier/
+  plateau export runs/cifar10 -o classifier/ --also int8,float16
   plateau export runs/mine/train/network.json --dataset runs/mine/data/dataset.safetensors -o classifier.onnx
   plateau export architecture.json --weights weights.safetensors --dataset dataset.safetensors --channels 16 --cells 5 -o classifier.onnx`, "\n"),
 		Args: cobra.ExactArgs(1),
@@ -80,16 +89,22 @@ that was trained: give --channels and --cells, those of the training.`),
 	s.StringVar(&f.reduction, "reduction", "", "for an architecture.json, what lies between stages: residual (default) or pooled")
 	s.StringVar(&f.input, "input", string(evaluate.InputPixels), "numbers that the model takes: pixels (0 to 255), unit (0 to 1) or normalized")
 	s.BoolVar(&f.softmax, "softmax", false, "give probabilities alone; otherwise logits, and probabilities as a second output")
+	s.StringSliceVar(&f.also, "also", nil, "precisions in which the model is written too, beside the file: int8, float16")
+	s.IntVar(&f.calibration, "calibration-images", export.DefaultSettings().CalibrationImages, "training images that the ranges of int8 are from")
 	s.BoolVar(&f.force, "force", false, "replace a file that is there")
 	s.BoolVar(&f.json, "json", false, "print one JSON object")
-	// The flag is there, so this cannot fail.
+	// The flags are there, so this cannot fail.
+	_ = cmd.RegisterFlagCompletionFunc("also", cobra.FixedCompletions([]string{"int8", "float16"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("input", cobra.FixedCompletions([]string{"pixels", "unit", "normalized"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (a *app) export(ctx context.Context, from string, f exportFlags) (out *exported, summary string, err error) {
 	settings := export.DefaultSettings()
-	settings.Input, settings.Softmax = evaluate.Input(f.input), f.softmax
+	settings.Input, settings.Softmax, settings.CalibrationImages = evaluate.Input(f.input), f.softmax, f.calibration
+	for _, p := range f.also {
+		settings.Also = append(settings.Also, export.Precision(p))
+	}
 	if err := settings.Validate(); err != nil {
 		return nil, "", &usageError{err}
 	}
@@ -98,8 +113,12 @@ func (a *app) export(ctx context.Context, from string, f exportFlags) (out *expo
 		folder = f.output
 		f.output = filepath.Join(folder, "model.onnx")
 	}
-	if _, err := os.Stat(f.output); err == nil && !f.force {
-		return nil, "", usagef("%s is there already; give another -o, or --force to replace it", f.output)
+	for _, p := range append([]export.Precision{export.Float32}, settings.Also...) {
+		if path := export.PrecisionFile(f.output, p); !f.force {
+			if _, err := os.Stat(path); err == nil {
+				return nil, "", usagef("%s is there already; give another -o, or --force to replace it", path)
+			}
+		}
 	}
 	scratch, err := os.MkdirTemp("", "plateau-export-")
 	if err != nil {
@@ -112,13 +131,9 @@ func (a *app) export(ctx context.Context, from string, f exportFlags) (out *expo
 	}
 	// A file that fails a check never stands under the name that was asked for.
 	unchecked := filepath.Join(scratch, "model.onnx")
-	m, err := export.Write(ctx, a.openRuntime, unchecked, files, settings)
+	m, err := export.Write(ctx, a.openRuntime, unchecked, files, settings, a.exportProgress())
 	if err != nil {
 		return nil, "", err
-	}
-	data, err := os.ReadFile(unchecked)
-	if err != nil {
-		return nil, "", fmt.Errorf("reading the checked model: %w", err)
 	}
 	if folder != "" {
 		if err := os.MkdirAll(folder, 0o777); err != nil {
@@ -128,13 +143,32 @@ func (a *app) export(ctx context.Context, from string, f exportFlags) (out *expo
 			return nil, "", err
 		}
 	}
-	if err := atomicfile.WriteBytes(f.output, data); err != nil {
-		return nil, "", err
+	for _, p := range append(slices.Clone(settings.Also), export.Float32) {
+		data, err := os.ReadFile(export.PrecisionFile(unchecked, p))
+		if err != nil {
+			return nil, "", fmt.Errorf("reading the checked model: %w", err)
+		}
+		if err := atomicfile.WriteBytes(export.PrecisionFile(f.output, p), data); err != nil {
+			return nil, "", err
+		}
 	}
 	return &exported{
 		File: f.output, Architecture: m.Network.Architecture, Input: settings.Input, Output: m.Output,
-		TestTop1: m.Test.Top1, TestLoss: m.Test.Loss, Checks: m.Checks.Checks,
-	}, m.String(), nil
+		TestTop1: m.Test.Top1, TestLoss: m.Test.Loss, Checks: m.Checks.Checks, Precisions: m.Precisions,
+	}, strings.Join(append([]string{m.String()}, m.Measured(f.output)...), "\n"), nil
+}
+
+// exportProgress shows people how far a long export has come.
+func (a *app) exportProgress() export.Progress {
+	if !term.IsTerminal(int(a.stderr.Fd())) {
+		return nil
+	}
+	return func(phase string, done, total int) {
+		fmt.Fprintf(a.stderr, "\r%s: %d of %d\x1b[K", phase, done, total)
+		if done == total {
+			fmt.Fprint(a.stderr, "\r\x1b[K")
+		}
+	}
 }
 
 // files finds what a model is made of.

@@ -92,8 +92,28 @@ func TestExportWritesWhatTheStageWrites(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &e); err != nil || e.Output != "probabilities" || len(e.Checks) != 5 || e.File != path {
 		t.Errorf("%v, %+v", err, e)
 	}
+	// Further precisions lie beside the file, and predict takes them as it takes the file.
+	several := filepath.Join(dir, "several")
+	out, said, err := call(t, "export", run, "-o", several+string(filepath.Separator), "--also", "int8,float16", "--calibration-images", "8", "--json")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	e = exported{}
+	if err := json.Unmarshal([]byte(out), &e); err != nil || e.Precisions == nil || len(e.Precisions.Models) != 3 || e.Precisions.Calibration != 8 {
+		t.Errorf("%v, %+v", err, e.Precisions)
+	}
+	if _, err := os.Stat(filepath.Join(several, "precisions.json")); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"model.int8.onnx", "model.float16.onnx"} {
+		if out, said, err := call(t, "predict", filepath.Join(several, name), picture, "--format", "csv", "--top", "0"); err != nil || strings.Count(out, picture) != 10 {
+			t.Errorf("predict by %s: %v %s %s", name, err, said, out)
+		}
+	}
 	for want, args := range map[string][]string{
 		"is there already":               {run, "-o", path},
+		"is there already; give":         {run, "-o", filepath.Join(several, "model.onnx"), "--also", "int8"},
+		"use int8 or float16":            {run, "-o", "x.onnx", "--also", "int4"},
 		"no stage \"trane\" has trained": {run, "--stage", "trane", "-o", "x.onnx"},
 		"is no run directory":            {dir, "-o", "x.onnx"},
 		"no such file":                   {"nowhere", "-o", "x.onnx"},

@@ -51,6 +51,9 @@ func (d *Document) check(reg *Registry, overrides []string, f *findings) (root *
 		complete = complete && !st.broken
 		w.kind = kind
 		settings[st.id] = checkSettings(kind, st, f)
+		if c, ok := settings[st.id].settings.(OutputChooser); ok {
+			w.kind.Outputs = slices.DeleteFunc(slices.Clone(kind.Outputs), func(o Output) bool { return !c.Writes(o.Name) })
+		}
 		controls[st.id] = newControl(kind)
 		st.readControl(controls[st.id], f)
 	}

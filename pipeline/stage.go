@@ -65,6 +65,12 @@ type Stage interface {
 	Run(ctx context.Context, job *Job) error
 }
 
+// OutputChooser is implemented by stages that write some outputs of their kind with certain settings only. Writes tells whether the stage
+// writes the named output. What it does not write is no output of the stage: nothing can be connected to it.
+type OutputChooser interface {
+	Writes(output string) bool
+}
+
 // Validator is implemented by stages whose settings need more checks than their types. Errors that name a
 // setting should be, or wrap, a *SettingError, so that the engine can point at the line.
 type Validator interface {

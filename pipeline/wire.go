@@ -209,6 +209,10 @@ func (c *wiring) wire(w *wired, p Port, members []*wired, o Output, as wire, mat
 		fitting = live
 	}
 	for _, m := range fitting {
+		if !slices.Contains(m.kind.Outputs, o) { // variants may be set to write other outputs
+			c.f.add(as.at, "", "input %s of stage %s: stage %s, as it is set, does not write %s", p.Name, w.spec.id, m.spec.id, o.Name)
+			continue
+		}
 		w.wires = append(w.wires, wire{port: p, stage: m.spec.id, output: o, implied: as.implied, at: as.at})
 	}
 }

@@ -87,6 +87,7 @@ func measure(ctx context.Context, rt *runtime.Runtime, s *runtime.Session, m *on
 		warnOfClasses(s.Metadata(), classes, o.Warn)
 	}
 	t := newTally(len(classes), o.ClassMap)
+	t.predicted = o.Predicted
 	output, err := chooseOutput(s, wanted{fits: t.fits, classes: fmt.Sprintf("%d classes", t.classes), shape: fmt.Sprintf("[batch, %d]", t.classes)}, o.Output)
 	if err != nil {
 		return nil, err

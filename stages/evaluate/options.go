@@ -132,6 +132,8 @@ type Options struct {
 	ClassMap []int
 	// Progress, when set, is called after each run with the number of images done.
 	Progress func(done, total int)
+	// Predicted, when set, is called for each image, in order, with the number of its greatest score.
+	Predicted func(image, score int)
 	// Warn, when set, is told what could not be measured.
 	Warn func(format string, args ...any)
 }

@@ -26,7 +26,8 @@ type tally struct {
 	perClass     []int
 	hitsPerClass []int
 	confusion    [][]int
-	right        []byte // as in result.Metrics
+	right        []byte                 // as in result.Metrics
+	predicted    func(image, score int) // see Options; nil for none
 	wrong        []wrong
 }
 
@@ -88,6 +89,9 @@ func (t *tally) add(scores []float32, label int64) error {
 	t.asLogits += high + math.Log(exp) - float64(scores[own])
 	t.asShares += -math.Log(max(float64(scores[own]), smallestProbability))
 
+	if t.predicted != nil {
+		t.predicted(t.count, best)
+	}
 	if t.count%8 == 0 {
 		t.right = append(t.right, 0)
 	}

@@ -24,6 +24,7 @@ const (
 	KeyMultiplyAdds = "plateau.multiply_adds" // for one image
 	KeyDataset      = "plateau.dataset"       // JSON object: name, source and the number of images in train, valid and test
 	KeyScores       = "plateau.scores"        // JSON object: algorithm, own_score and neighborhood_score, as far as known
+	KeyPrecision    = "plateau.precision"     // a Precision; absent for float32
 	KeyMetrics      = "plateau.metrics"       // JSON object: test_top1 and test_loss of this model, and how training ended
 )
 
@@ -36,6 +37,7 @@ type about struct {
 	architecture *result.Architecture
 	history      []result.TrainEpoch
 	test         *result.Metrics
+	precision    Precision // empty for float32
 }
 
 // number is written with six significant digits, so that the last bits of a sum do not change the file.
@@ -59,6 +61,9 @@ func (a about) metadata() (map[string]string, error) {
 		evaluate.KeyParameters: strconv.FormatInt(a.cost.Parameters, 10),
 		evaluate.KeyInput:      string(a.settings.Input),
 		evaluate.KeyOutput:     string(output),
+	}
+	if a.precision != "" {
+		out[KeyPrecision] = string(a.precision)
 	}
 	count := func(im *dataset.Images) int {
 		if im == nil {

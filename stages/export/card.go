@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/plateau-nas/plateau/exporter/quantize"
+	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/internal/words"
@@ -101,6 +103,8 @@ func card(m *Model) ([]byte, error) {
 	line("- Before it was written the file was compared with the network that was trained; `checks.json` has the results. Latency, if it was")
 	line("  measured, is in the results of the stage `evaluate`; it belongs to the machine that measured it.\n")
 
+	m.cardPrecisions(line)
+
 	line("## Limits\n")
 	line("- Every picture gets one of these classes, also one that shows none of them. A low probability is a warning; a high one is no proof.")
 	line("- Probabilities are as the network gives them. Whether 0.9 is right nine times of ten was not measured.")
@@ -143,6 +147,41 @@ func (m *Model) cardClasses(line func(string, ...any)) {
 		line("| %d | %s | %d | %d | %s |", i, cell(c.Class), trained[i], c.Count, right)
 	}
 	line("")
+}
+
+// cardPrecisions puts the files in other precisions beside the one in float32.
+func (m *Model) cardPrecisions(line func(string, ...any)) {
+	p := m.Precisions
+	if p == nil {
+		return
+	}
+	line("## Other precisions\n")
+	line("The same network in fewer bits. These files take and give the same as `model.onnx`; a program uses one by its name.\n")
+	line("| file | bytes | accuracy (95%% interval) | images in another class | ms, one image | ms an image, in batches of %d |", p.Batch)
+	line("|---|--:|---|--:|--:|--:|")
+	float := p.Of(string(Float32))
+	for _, o := range p.Models {
+		changed := "-"
+		if o.Name != float.Name {
+			changed = fmt.Sprintf("%d of %d", o.Changed, p.Images)
+		}
+		line("| `%s` | %s | %s | %s | %.3f | %.3f |", PrecisionFile("model.onnx", Precision(o.Name)), words.Grouped(o.SizeBytes), share(o.Top1, p.Images), changed, o.LatencyMS, o.BatchLatencyMS)
+	}
+	line("")
+	for _, name := range m.settings.Also {
+		o := p.Of(string(name))
+		line("- %s: of %s it has %d right that float32 has wrong, and %d wrong that float32 has right (McNemar's exact test: p = %.2g).", name, words.Count(p.Images, "test image"), o.Gained, o.Lost, o.P)
+		for _, w := range m.warnings(name) {
+			line("- %s.", w)
+		}
+		switch {
+		case name == Int8:
+			line("- int8: weights by channel, symmetric, of at most %d, which processors without instructions for dot products of bytes add up right; values asymmetric, with ranges from %s.", quantize.WeightLimit, words.Count(p.Calibration, "training image"))
+		case name == Float16 && p.Provider == runtime.ProviderCPU:
+			line("- float16: most processors compute it in float32, so that it saves space and no time here. It is meant for graphics and mobile processors.")
+		}
+	}
+	line("- Times are medians of runs in turns, by %s on %s with %s, while the model was exported. They belong to that machine.\n", p.Library, p.Provider, words.Count(p.Threads, "thread"))
 }
 
 // fewTested is the number of classes with few test images.

@@ -28,6 +28,19 @@ const (
 	CheckMetadata  = "metadata"            // metadata come back as they were written
 )
 
+// checkScores is the check of a file in another precision, behind the precision and "_": its scores are near those of float32. The others
+// are named as above.
+const checkScores = "scores"
+
+// farthest is how far the scores of a precision may be from those of float32, as a share of what they are (root mean square). It is far
+// more than a trained network loses, and far less than a wrong scale does. What little is lost is measured, not checked.
+func farthest(p Precision) float64 {
+	if p == Float16 {
+		return 0.02
+	}
+	return 0.3
+}
+
 // singles is the number of images that are compared one at a time.
 const singles = 8
 
@@ -83,6 +96,68 @@ func (c *checker) run(ctx context.Context) (out *result.Checks, err error) {
 	return out, nil
 }
 
+// runOther checks a file in another precision and adds what it finds. float is the file in float32.
+func (c *checker) runOther(ctx context.Context, p Precision, float string, out *result.Checks) (err error) {
+	add := func(name, detail string, err error) {
+		one := result.Check{Name: string(p) + "_" + name, Passed: err == nil, Detail: detail}
+		var unsupported *verify.UnsupportedError
+		switch {
+		case errors.As(err, &unsupported):
+			one.Skipped, one.Detail = true, fmt.Sprintf("it does not know %s; it reads the file in float32, from which this one is made", p)
+		case err != nil:
+			one.Detail = err.Error()
+		}
+		out.Checks = append(out.Checks, one)
+	}
+	reference, err := c.runtime.NewSessionFile(float, runtime.SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reference.Close()) }()
+	other, err := c.runtime.NewSessionFile(c.path, runtime.SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, other.Close()) }()
+	n := min(c.settings.Batch, c.images.Count)
+	near, err := c.near(ctx, reference, other, n, farthest(p))
+	add(checkScores, near, err)
+	if c.settings.outputs() == logitsAndProbabilities {
+		same, err := c.softmax(ctx, other, n)
+		add(CheckSoftmax, same, err)
+	}
+	if p == Int8 { // whole numbers add up to the same in any order; float16 does not
+		batches, err := c.batches(ctx, other, n)
+		add(CheckBatch, batches, err)
+	}
+	reading, err := verify.DecodedFile(c.path)
+	add(CheckDecoder, reading.String(), err)
+	add(CheckMetadata, fmt.Sprintf("%d properties", len(c.metadata)), c.sameMetadata(other))
+	return ctx.Err()
+}
+
+// near measures how far the scores of n images are from those of another model.
+func (c *checker) near(ctx context.Context, reference, other *runtime.Session, n int, most float64) (string, error) {
+	want, err := c.scores(ctx, reference, c.settings.output(), c.settings.Input, 0, n)
+	if err != nil {
+		return "", err
+	}
+	got, err := c.scores(ctx, other, c.settings.output(), c.settings.Input, 0, n)
+	if err != nil {
+		return "", err
+	}
+	var lost, all float64
+	for i, w := range want.Data {
+		d := float64(got.Data[i]) - float64(w)
+		lost, all = lost+d*d, all+float64(w)*float64(w)
+	}
+	share := math.Sqrt(lost / all)
+	if !(share <= most) {
+		return "", fmt.Errorf("the %s of %d images are off by %.2f%%, at most %.0f%% are expected", c.settings.output(), n, 100*share, 100*most)
+	}
+	return fmt.Sprintf("%d images: the %s are off by %.2f%% (root mean square)", n, c.settings.output(), 100*share), nil
+}
+
 // failure is an error that names the checks which failed; nil when all have passed.
 func failure(c *result.Checks) error {
 	var texts []string
@@ -92,7 +167,7 @@ func failure(c *result.Checks) error {
 	if len(texts) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the exported model failed %d of %d checks and is not published: %s", len(texts), len(c.Checks), strings.Join(texts, "; "))
+	return fmt.Errorf("the exported model failed %d of %d checks and is not published: %s", len(texts), c.Made(), strings.Join(texts, "; "))
 }
 
 // parity compares the first n images, in batches of the given size.
@@ -161,7 +236,19 @@ func (c *checker) batches(ctx context.Context, exported *runtime.Session, n int)
 
 // scores runs images as a model takes them.
 func (c *checker) scores(ctx context.Context, s *runtime.Session, output string, input evaluate.Input, first, rows int) (verify.Values, error) {
-	im := c.images
+	out, err := s.Run(ctx, feed(c.images, c.data, input, first, rows))
+	if err != nil {
+		return verify.Values{}, err
+	}
+	y, ok := out[output].Data.([]float32)
+	if want := []int64{int64(rows), int64(len(c.data.Classes))}; !ok || !slices.Equal(out[output].Shape, want) {
+		return verify.Values{}, fmt.Errorf("output %q is %T of shape %v instead of float32 %v", output, out[output].Data, out[output].Shape, want)
+	}
+	return verify.Values{Shape: out[output].Shape, Data: y}, nil
+}
+
+// feed is images as a model takes them.
+func feed(im *dataset.Images, d *dataset.Dataset, input evaluate.Input, first, rows int) map[string]runtime.Tensor {
 	x := make([]float32, rows*im.Values())
 	area := im.Height * im.Width
 	for i := range x {
@@ -171,20 +258,12 @@ func (c *checker) scores(ctx context.Context, s *runtime.Session, output string,
 			v /= 255
 		}
 		if input == evaluate.InputNormalized {
-			v = (v - float64(c.data.Mean[ch])) / float64(c.data.Std[ch])
+			v = (v - float64(d.Mean[ch])) / float64(d.Std[ch])
 		}
 		x[i] = float32(v)
 	}
 	shape := []int64{int64(rows), int64(im.Channels), int64(im.Height), int64(im.Width)}
-	out, err := s.Run(ctx, map[string]runtime.Tensor{supernet.Images: {Shape: shape, Data: x}})
-	if err != nil {
-		return verify.Values{}, err
-	}
-	y, ok := out[output].Data.([]float32)
-	if want := []int64{int64(rows), int64(len(c.data.Classes))}; !ok || !slices.Equal(out[output].Shape, want) {
-		return verify.Values{}, fmt.Errorf("output %q is %T of shape %v instead of float32 %v", output, out[output].Data, out[output].Shape, want)
-	}
-	return verify.Values{Shape: out[output].Shape, Data: y}, nil
+	return map[string]runtime.Tensor{supernet.Images: {Shape: shape, Data: x}}
 }
 
 // sameMetadata reads the metadata back, as we and as ONNX Runtime read them.

@@ -12,6 +12,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/pipeline"
 	"github.com/plateau-nas/plateau/stages/evaluate"
+	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
 
@@ -59,7 +60,7 @@ func (c companion) bytes(m *Model) (data []byte, err error) {
 }
 
 // WriteBeside writes into a folder what belongs beside a model there that is called model.onnx: labels.txt, preprocess.json, MODEL.md
-// and the programs.
+// and the programs; precisions.json too when the model was written in several.
 func (m *Model) WriteBeside(folder string) error {
 	for _, c := range companions() {
 		data, err := c.bytes(m)
@@ -70,7 +71,10 @@ func (m *Model) WriteBeside(folder string) error {
 			return err
 		}
 	}
-	return nil
+	if m.Precisions == nil {
+		return nil
+	}
+	return result.WritePrecisions(filepath.Join(folder, "precisions.json"), m.Precisions)
 }
 
 func labels(m *Model) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/atomicfile"
 	"github.com/plateau-nas/plateau/exporter/onnx"
 	"github.com/plateau-nas/plateau/pipeline"
+	"github.com/plateau-nas/plateau/pipeline/event"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
@@ -21,6 +22,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 		{Name: "model", Type: "model", File: "model.onnx", Doc: "The classifier: images [batch, channels, height, width] give one score a class."},
 		{Name: "checks", Type: "checks", File: "checks.json", Doc: "What the file was tested for."},
 	}
+	outputs = append(outputs, precisionOutputs()...)
 	for _, c := range companions() {
 		outputs = append(outputs, c.output)
 	}
@@ -48,9 +50,38 @@ type stage struct {
 }
 
 var (
-	_ pipeline.Stage     = (*stage)(nil)
-	_ pipeline.Validator = (*stage)(nil)
+	_ pipeline.Stage         = (*stage)(nil)
+	_ pipeline.Validator     = (*stage)(nil)
+	_ pipeline.OutputChooser = (*stage)(nil)
 )
+
+const (
+	precisionPrefix  = "model_"
+	precisionsOutput = "precisions"
+)
+
+// precisionOutputs are those that the setting also brings. Their types are their own, so that an input that takes a model takes the one in
+// float32.
+func precisionOutputs() []pipeline.Output {
+	var out []pipeline.Output
+	for _, p := range Precisions() {
+		out = append(out, pipeline.Output{
+			Name: precisionPrefix + string(p), Type: pipeline.Type("model-" + string(p)), File: PrecisionFile("model.onnx", p),
+			Doc: fmt.Sprintf("The same classifier in %s, with also: [%s].", p, p),
+		})
+	}
+	return append(out, pipeline.Output{Name: precisionsOutput, Type: "precisions", File: "precisions.json", Doc: "Accuracy and latency of the precisions side by side, with also."})
+}
+
+// Writes implements pipeline.OutputChooser.
+func (s *stage) Writes(output string) bool {
+	for _, p := range Precisions() {
+		if output == precisionPrefix+string(p) {
+			return slices.Contains(s.Also, p)
+		}
+	}
+	return output != precisionsOutput || len(s.Also) > 0
+}
 
 // Run implements pipeline.Stage.
 func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
@@ -60,13 +91,21 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	model, failed := Write(ctx, s.open, job.Output("model"), Files{
 		Network: path("network"), Weights: path("weights"), Dataset: path("dataset"), Architecture: path("architecture"), History: path("history"),
-	}, s.Settings)
+	}, s.Settings, func(phase string, done, total int) {
+		unit := "image"
+		if phase == phaseTime {
+			unit = "round"
+		}
+		job.Progress(event.Progress{Phase: phase, Done: done, Total: total, Unit: unit, Final: done == total})
+	})
 	if model == nil {
 		return failed
 	}
 	for _, c := range model.Checks.Checks {
 		if c.Passed {
 			job.Info("check %s passed: %s", c.Name, c.Detail)
+		} else if c.Skipped {
+			job.Info("check %s was not made: %s", c.Name, c.Detail)
 		} else {
 			job.Warn("check %s failed: %s", c.Name, c.Detail)
 		}
@@ -86,24 +125,44 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 			return err
 		}
 	}
-	job.Summary("model.onnx: " + model.String())
+	summary := "model.onnx: " + model.String()
+	if model.Precisions != nil {
+		if err := result.WritePrecisions(job.Output(precisionsOutput), model.Precisions); err != nil {
+			return err
+		}
+		for _, m := range model.Precisions.Models {
+			job.Metric(m.Name+"_test_top1", m.Top1)
+			job.Metric(m.Name+"_latency_ms", m.LatencyMS)
+			job.Metric(m.Name+"_batch_latency_ms", m.BatchLatencyMS)
+			if m.Name != string(Float32) {
+				job.Metric(m.Name+"_changed", float64(m.Changed))
+			}
+		}
+		for _, p := range s.Also {
+			summary += "; " + PrecisionFile("model.onnx", p) + ": " + model.measured(p)
+			for _, w := range model.warnings(p) {
+				job.Warn("%s", w)
+			}
+		}
+	}
+	job.Summary(summary)
 	return nil
 }
 
-// measure runs the finished graph over the test images.
-func (s Settings) measure(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, a about) (*result.Metrics, error) {
+// measure runs a finished graph over the test images.
+func (a about) measure(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, f *form, progress Progress) error {
 	data, err := onnx.Encode(m)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o := evaluate.DefaultOptions()
+	s, o := a.settings, evaluate.DefaultOptions()
 	o.Batch, o.Input, o.Output, o.LatencyRuns = s.Batch, s.Input, s.output(), 0
 	o.Dataset, o.DataMean, o.DataStd = a.data.Name, a.data.Mean, a.data.Std
-	o.Scores = evaluate.ScoresLogits
-	if s.Softmax {
-		o.Scores = evaluate.ScoresProbabilities
-	}
-	return evaluate.Bytes(ctx, rt, data, a.data.Test, a.data.Classes, o)
+	o.Scores = s.scores()
+	o.Progress = func(done, total int) { progress.report("test", done, total) }
+	o.Predicted = func(_, class int) { f.predicted = append(f.predicted, class) }
+	f.test, err = evaluate.Bytes(ctx, rt, data, a.data.Test, a.data.Classes, o)
+	return err
 }
 
 // fits reports whether a network was made for images and classes like those of the data set.

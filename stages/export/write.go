@@ -27,6 +27,8 @@ type Model struct {
 	Test    *result.Metrics // on the data set's test images, without latency
 	Checks  *result.Checks
 	Output  string // name of the output that was measured
+	// Precisions compares the files of Settings.Also with the model in float32; nil when there are none.
+	Precisions *result.Precisions
 	about
 }
 
@@ -37,12 +39,13 @@ func (m *Model) String() string {
 		gives = Probabilities
 	}
 	return fmt.Sprintf("%s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%%, %d checks passed",
-		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], gives, 100*m.Test.Top1, len(m.Checks.Checks))
+		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], gives, 100*m.Test.Top1, m.Checks.Made())
 }
 
-// Write writes a trained network to path as an ONNX classifier and checks the file. The model is returned together with
-// the error when only checks have failed; the file must not be used then.
-func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Settings) (*Model, error) {
+// Write writes a trained network to path as an ONNX classifier, and beside it (PrecisionFile) in the further precisions that the
+// settings ask for, and checks the files. The model is returned together with the error when only checks have failed; the files must not
+// be used then.
+func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Settings, progress Progress) (*Model, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
@@ -81,9 +84,11 @@ func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Set
 	if err != nil {
 		return nil, err
 	}
-	if a.test, err = s.measure(ctx, rt, m, a); err != nil {
+	float := &form{precision: Float32, path: path}
+	if err = a.measure(ctx, rt, m, float, progress); err != nil {
 		return nil, err
 	}
+	a.test = float.test
 	if err := a.stamp(m); err != nil {
 		return nil, err
 	}
@@ -101,5 +106,44 @@ func Write(ctx context.Context, open runtime.Opener, path string, f Files, s Set
 	if err != nil {
 		return nil, fmt.Errorf("check the exported model: %w", err)
 	}
-	return &Model{Network: network, Test: a.test, Checks: checks, Output: s.output(), about: a}, failure(checks)
+	out := &Model{Network: network, Test: a.test, Checks: checks, Output: s.output(), about: a}
+	if err := failure(checks); err != nil || len(s.Also) == 0 {
+		return out, err
+	}
+	forms := []*form{float}
+	for _, p := range s.Also {
+		other, err := a.other(ctx, rt, m, p, float, checks, progress)
+		if err != nil {
+			return nil, fmt.Errorf("the model in %s: %w; take %s out of also to do without it", p, err, p)
+		}
+		forms = append(forms, other)
+	}
+	if err := failure(checks); err != nil {
+		return out, err
+	}
+	if out.Precisions, err = a.sideBySide(ctx, rt, forms, progress); err != nil {
+		return nil, fmt.Errorf("measure the model in its precisions: %w", err)
+	}
+	return out, nil
+}
+
+// other writes the model in another precision, measures and checks it. m is the one in float32.
+func (a about) other(ctx context.Context, rt *runtime.Runtime, m *onnx.ModelProto, p Precision, float *form, checks *result.Checks, progress Progress) (*form, error) {
+	m, err := a.settings.in(ctx, rt, m, p, a.data, progress)
+	if err != nil {
+		return nil, err
+	}
+	f := &form{precision: p, path: PrecisionFile(float.path, p)}
+	if err := a.measure(ctx, rt, m, f, progress); err != nil {
+		return nil, err
+	}
+	a.test, a.precision = f.test, p // a copy
+	if err := a.stamp(m); err != nil {
+		return nil, err
+	}
+	if err := onnx.Save(f.path, m, onnx.SaveOptions{ExternalThreshold: -1}); err != nil {
+		return nil, err
+	}
+	c := &checker{runtime: rt, path: f.path, images: a.data.Test, data: a.data, settings: a.settings, metadata: onnx.Metadata(m)}
+	return f, c.runOther(ctx, p, float.path, checks)
 }

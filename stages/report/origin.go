@@ -20,9 +20,9 @@ func newChecks(c Content) *checksView {
 	}
 	v := &checksView{Checks: c.Checks.Checks}
 	if failed := len(c.Checks.Failed()); failed > 0 {
-		v.Summary = fmt.Sprintf("%d of %s failed: do not use the exported model.", failed, words.Count(len(v.Checks), "check"))
+		v.Summary = fmt.Sprintf("%d of %s failed: do not use the exported model.", failed, words.Count(c.Checks.Made(), "check"))
 	} else {
-		v.Summary = fmt.Sprintf("The exported model has passed %s.", words.Count(len(v.Checks), "check"))
+		v.Summary = fmt.Sprintf("The exported model has passed %s.", words.Count(c.Checks.Made(), "check"))
 	}
 	return v
 }

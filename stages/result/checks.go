@@ -16,14 +16,27 @@ type Checks struct {
 type Check struct {
 	Name   string `json:"name"`
 	Passed bool   `json:"passed"`
-	Detail string `json:"detail"` // what was measured, in one line
+	Detail string `json:"detail"` // what was measured, in one line; why, of a check that was not made
+	// Skipped says that the check could not be made, so that it has neither passed nor failed.
+	Skipped bool `json:"skipped,omitempty"`
 }
 
-// Failed returns the checks that did not pass.
+// Made counts the checks that were made.
+func (c *Checks) Made() int {
+	n := 0
+	for _, one := range c.Checks {
+		if !one.Skipped {
+			n++
+		}
+	}
+	return n
+}
+
+// Failed returns the checks that were made and did not pass.
 func (c *Checks) Failed() []Check {
 	var failed []Check
 	for _, one := range c.Checks {
-		if !one.Passed {
+		if !one.Passed && !one.Skipped {
 			failed = append(failed, one)
 		}
 	}
@@ -37,6 +50,9 @@ func (c *Checks) check() error {
 	for i, one := range c.Checks {
 		if one.Name == "" {
 			return fmt.Errorf("check %d has no name", i)
+		}
+		if one.Passed && one.Skipped {
+			return fmt.Errorf("check %s has passed and was not made", one.Name)
 		}
 	}
 	return nil

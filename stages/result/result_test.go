@@ -68,7 +68,9 @@ func exampleMetrics() *Metrics {
 }
 
 func exampleChecks() *Checks {
-	return &Checks{Library: "ONNX Runtime 1.27.0", Opset: 17, Checks: []Check{{"parity", true, "largest difference 3e-6"}, {"topology", false, "2 nodes differ"}}}
+	return &Checks{Library: "ONNX Runtime 1.27.0", Opset: 17, Checks: []Check{
+		{Name: "parity", Passed: true, Detail: "largest difference 3e-6"}, {Name: "topology", Detail: "2 nodes differ"}, {Name: "decoder", Skipped: true, Detail: "it does not know int8"},
+	}}
 }
 
 func roundTrip[T any](t *testing.T, want *T, write func(string, *T) error, read func(string) (*T, error)) {
@@ -135,8 +137,11 @@ func TestNewArchitectureNamesItsOperations(t *testing.T) {
 }
 
 func TestFailedListsWhatDidNotPass(t *testing.T) {
-	if diff := cmp.Diff([]Check{{"topology", false, "2 nodes differ"}}, exampleChecks().Failed()); diff != "" {
+	if diff := cmp.Diff([]Check{{Name: "topology", Detail: "2 nodes differ"}}, exampleChecks().Failed()); diff != "" {
 		t.Error(diff)
+	}
+	if n := exampleChecks().Made(); n != 2 {
+		t.Errorf("%d checks were made", n)
 	}
 }
 
@@ -225,6 +230,13 @@ func TestWritingRefusesWhatReadingWould(t *testing.T) {
 			m.Top1 = 93
 			return WriteMetrics(path, m)
 		},
+		"a check that passed and was not made": func() error {
+			return WriteChecks(path, &Checks{Checks: []Check{{Name: "parity", Passed: true, Skipped: true}}})
+		},
+		"more changed than there are": func() error {
+			return WritePrecisions(path, &Precisions{Images: 2, Models: []Precision{{Name: "int8", File: "x", Changed: 3}}})
+		},
+		"no precision":   func() error { return WritePrecisions(path, &Precisions{Images: 2}) },
 		"nameless check": func() error { return WriteChecks(path, &Checks{Checks: []Check{{}}}) },
 	} {
 		if err := spoil(); err == nil {
