@@ -39,7 +39,7 @@ func pictureFormats() []pictureFormat {
 		{"GIF", []string{".gif"}, begins("GIF8"), sizeOfGIF, decodeGIF},
 		{"WebP", []string{".webp"}, func(b []byte) bool { return begins("RIFF")(b) && bytes.HasPrefix(b[min(8, len(b)):], []byte("WEBP")) }, sizeOfWebP, decodeWebP},
 		{"BMP", []string{".bmp", ".dib"}, begins("BM"), sizeBy(bmp.DecodeConfig), decodeBy(bmp.Decode)},
-		{"TIFF", []string{".tif", ".tiff"}, func(b []byte) bool { return begins("II*\x00")(b) || begins("MM\x00*")(b) }, sizeBy(tiff.DecodeConfig), decodeBy(tiff.Decode)},
+		{"TIFF", []string{".tif", ".tiff"}, func(b []byte) bool { return begins("II*\x00")(b) || begins("MM\x00*")(b) }, sizeBy(tiff.DecodeConfig), decodeTIFF},
 	}
 }
 

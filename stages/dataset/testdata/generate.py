@@ -2,6 +2,8 @@
 
 usage: python generate.py   (in this folder)
 """
+import struct
+
 import numpy as np
 from PIL import Image
 
@@ -14,6 +16,17 @@ def picture(phase):
     green = 128 + 90 * np.sin((x + y) / 6)
     blue = 128 + 80 * np.cos(y / 4)
     return Image.fromarray(np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8))
+
+
+def set_photometric(name, value):
+    """Changes what the two values of a bilevel TIFF look like; Pillow writes one of the two only."""
+    content = bytearray(open(name, "rb").read())
+    first = struct.unpack_from("<I", content, 4)[0]
+    for entry in range(struct.unpack_from("<H", content, first)[0]):
+        at = first + 2 + 12 * entry
+        if struct.unpack_from("<H", content, at)[0] == 262:
+            struct.pack_into("<H", content, at + 8, value)
+    open(name, "wb").write(content)
 
 
 def main():
@@ -37,10 +50,15 @@ def main():
         ("deflate.tif", rgba, dict(compression="tiff_adobe_deflate")),
         ("packbits.tif", rgb.convert("L"), dict(compression="packbits")),
         ("palette.tif", rgb.convert("P"), {}),
+        ("group3.tif", rgb.convert("1"), dict(compression="group3")),
+        ("group4.tif", rgb.convert("1"), dict(compression="group4")),
+        ("group4-white-is-zero.tif", rgb.convert("1"), dict(compression="group4")),  # its tag is changed below
         ("palette.png", rgb.convert("P"), {}),
         ("bits.png", rgb.convert("1"), {}),
     ]:
         image.save(name, **options)
+        if "white-is-zero" in name:
+            set_photometric(name, 0)
         read = Image.open(name).convert("RGBA")
         white = Image.new("RGBA", SIZE, (255, 255, 255, 255))
         white.alpha_composite(read)
