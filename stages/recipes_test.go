@@ -177,14 +177,13 @@ func TestImagesDocumentWithBaselines(t *testing.T) {
 	for _, class := range []string{"cat", "dog", "hen"} {
 		writePictures(t, 20, root, class)
 	}
-	settings := []string{"data.path=" + root, "data.size=16", "variables.candidates=10", "search.evaluator.network.channels=2", "search.evaluator.network.image_size=8", "search.evaluator.proxy.images=8",
-		"variables.epochs=1", "evaluate.latency_runs=1", "train.channels=2", "train.training.batch=8"}
+	settings := []string{"data.path=" + root, "data.size=16", "variables.candidates=10", "variables.bounds=[1]", "scores.evaluator.network.channels=2", "scores.evaluator.network.image_size=8", "scores.evaluator.proxy.images=8",
+		"variables.epochs=1", "variables.short_epochs=[1, 2]", "search.evaluator.training.budget.multiply_adds=700000", "variables.multiply_adds=1500000", "variables.baseline_multiply_adds=2000000", "evaluate.latency_runs=1"}
 	plain := runShipped(t, "images", settings...)
 	if plain.outputs["train_largest.network"] != "" || plain.outputs["resnet9.architecture"] != "" {
 		t.Error("baselines are trained without being asked for")
 	}
-	res := runShipped(t, "images", append(settings, "variables.baselines=true", "train_largest.channels=2", "train_largest.training.batch=8", "train_resnet9.channels=2", "train_resnet9.training.batch=8",
-		"evaluate_largest.latency_runs=1", "evaluate_resnet9.latency_runs=1")...)
+	res := runShipped(t, "images", append(settings, "variables.baselines=true", "evaluate_largest.latency_runs=1", "evaluate_resnet9.latency_runs=1")...)
 	res.checkModel(t)
 	for stage, want := range map[string]string{"train_resnet9": "resnet9", "train_largest": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"} {
 		net, err := supernet.ReadNetwork(res.outputs[stage+".network"])
