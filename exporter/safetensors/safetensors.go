@@ -62,6 +62,18 @@ type Tensor struct {
 	DType DType
 	Shape []int  // sizes from the slowest to the fastest axis; empty for a scalar
 	Data  []byte // little-endian elements in row-major order; its length is the shape's product times DType.Size()
+	// Parts are, for writing only, what Data would be in pieces, one after the other, so that what is not in one place needs not be brought
+	// together; Data is nil then. A file that was read has none.
+	Parts [][]byte
+}
+
+// bytes is the length of the data.
+func (t *Tensor) bytes() int {
+	n := len(t.Data)
+	for _, p := range t.Parts {
+		n += len(p)
+	}
+	return n
 }
 
 // File is the content of a safetensors file.

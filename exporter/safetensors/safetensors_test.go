@@ -67,7 +67,7 @@ func fileGenerator() *rapid.Generator[*File] {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.Tensors = append(f.Tensors, Tensor{n, dtype, shape, rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "data")})
+			f.Tensors = append(f.Tensors, Tensor{Name: n, DType: dtype, Shape: shape, Data: rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "data")})
 		}
 		return f
 	})
@@ -143,7 +143,10 @@ func TestTypedValues(t *testing.T) {
 		{func() error { _, err := f.Uint8("i"); return err }, `tensor "i" holds I64, want U8`},
 		{func() error { _, err := f.Float32("f", 3, 2); return err }, `tensor "f" has shape [2 3], want [3 2]`},
 		{func() error { _, err := f.Float32("f", 6); return err }, `tensor "f" has shape [2 3], want [6]`},
-		{func() error { _, err := Tensor{"t", F32, []int{2}, make([]byte, 7)}.Float32s(); return err }, `F32 of shape [2] is 8 bytes, got 7`},
+		{func() error {
+			_, err := Tensor{Name: "t", DType: F32, Shape: []int{2}, Data: make([]byte, 7)}.Float32s()
+			return err
+		}, `F32 of shape [2] is 8 bytes, got 7`},
 	} {
 		if err := c.call(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
@@ -164,7 +167,7 @@ func TestWriteRejects(t *testing.T) {
 		"shape [-1] has a negative size":            one(Float32("w", []int{-1}, nil)),
 		"more elements than an int can count":       one(Float32("w", []int{math.MaxInt, 2}, nil)),
 		"more bytes than an int can count":          one(Float32("w", []int{math.MaxInt}, nil)),
-		`tensor "w": unknown element type "FLOAT3"`: one(Tensor{"w", "FLOAT3", nil, nil}),
+		`tensor "w": unknown element type "FLOAT3"`: one(Tensor{Name: "w", DType: "FLOAT3", Shape: nil, Data: nil}),
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "x.safetensors")
@@ -301,6 +304,30 @@ func FuzzParse(f *testing.F) {
 		byName := cmpopts.SortSlices(func(a, b Tensor) bool { return a.Name < b.Name })
 		if diff := cmp.Diff(file, again, byName, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("changed on the way (-first +second):\n%s", diff)
+		}
+	})
+}
+
+// Data in pieces is written as the same data in one piece.
+func TestPartsAreWrittenAsOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOf(rapid.SliceOf(rapid.Byte())).Draw(t, "parts")
+		whole := bytes.Join(parts, nil)
+		shape := []int{len(whole)}
+		other := Float32("other", []int{1}, []float32{1})
+		var want, got bytes.Buffer
+		if err := Encode(&want, &File{Tensors: []Tensor{Uint8("x", shape, whole), other}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := Encode(&got, &File{Tensors: []Tensor{{Name: "x", DType: U8, Shape: shape, Parts: parts}, other}}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(want.Bytes(), got.Bytes()) {
+			t.Errorf("%q and %q", want.Bytes(), got.Bytes())
+		}
+		short := Tensor{Name: "x", DType: U8, Shape: []int{len(whole) + 1}, Parts: parts}
+		if err := Encode(&got, &File{Tensors: []Tensor{short}}); err == nil {
+			t.Error("parts that are too short were taken")
 		}
 	})
 }

@@ -118,8 +118,8 @@ func (t Tensor) checkSize() error {
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
-	if len(t.Data) != want {
-		return fmt.Errorf("tensor %q: %s of shape %v is %d bytes, got %d", t.Name, t.DType, t.Shape, want, len(t.Data))
+	if got := t.bytes(); got != want {
+		return fmt.Errorf("tensor %q: %s of shape %v is %d bytes, got %d", t.Name, t.DType, t.Shape, want, got)
 	}
 	return nil
 }

@@ -103,12 +103,14 @@ func Encode(w io.Writer, f *File) error {
 		return err
 	}
 	for _, t := range tensors {
-		for part := range slices.Chunk(t.Data, writtenAtOnce) {
-			if _, err := w.Write(part); err != nil {
-				return fmt.Errorf("tensor %q: %w", t.Name, err)
-			}
-			if f.Written != nil {
-				f.Written(part)
+		for _, piece := range append([][]byte{t.Data}, t.Parts...) {
+			for part := range slices.Chunk(piece, writtenAtOnce) {
+				if _, err := w.Write(part); err != nil {
+					return fmt.Errorf("tensor %q: %w", t.Name, err)
+				}
+				if f.Written != nil {
+					f.Written(part)
+				}
 			}
 		}
 	}
@@ -176,14 +178,14 @@ func encodeHeader(metadata map[string]string, tensors []Tensor) ([]byte, error) 
 			DType   DType  `json:"dtype"`
 			Shape   []int  `json:"shape"`
 			Offsets [2]int `json:"data_offsets"`
-		}{t.DType, t.Shape, [2]int{offset, offset + len(t.Data)}}
+		}{t.DType, t.Shape, [2]int{offset, offset + t.bytes()}}
 		if e.Shape == nil {
 			e.Shape = []int{} // a scalar's shape is [], not null
 		}
 		if err := entry(t.Name, e); err != nil {
 			return nil, err
 		}
-		offset += len(t.Data)
+		offset += t.bytes()
 	}
 	b.WriteByte('}')
 	for b.Len()%alignment != 0 {

@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 )
 
 // Dataset is a classification task: images in three splits.
@@ -96,23 +98,13 @@ func checkClasses(names []string) error {
 
 // statistics returns the mean and the standard deviation of each channel, with pixels scaled to 0..1. A channel
 // without any variation gets the deviation of one gray level, so that it can be divided by. The sums are of
-// whole numbers, so the result does not depend on the order of the images. used, when it is not nil, is told pixels that are not needed any more.
+// whole numbers, so the result does not depend on the order of the images. used, when it is not nil, is told pixels that are
+// not needed any more. The images are not encoded.
 func (im *Images) statistics(used func(pixels []byte)) (mean, std []float32) {
-	mean, std = make([]float32, im.Channels), make([]float32, im.Channels)
-	plane := im.Height * im.Width
-	sums, squares := make([]uint64, im.Channels), make([]uint64, im.Channels)
+	m := newMoments(im.Channels, im.Height*im.Width)
 	done := 0
 	for i := range im.Count {
-		values := im.at(i)
-		for c := range im.Channels {
-			var sum, square uint64
-			for _, v := range values[c*plane : (c+1)*plane] {
-				sum += uint64(v)
-				square += uint64(v) * uint64(v)
-			}
-			sums[c] += sum
-			squares[c] += square
-		}
+		m.add(im.at(i))
 		if end := (i + 1) * im.Values(); end-done >= stretchBytes || i+1 == im.Count {
 			if used != nil {
 				used(im.Pixels[done:end])
@@ -120,10 +112,68 @@ func (im *Images) statistics(used func(pixels []byte)) (mean, std []float32) {
 			done = end
 		}
 	}
-	n := float64(max(1, im.Count*plane))
-	for c := range im.Channels {
-		m := float64(sums[c]) / n
-		variance := float64(squares[c])/n - m*m
+	return m.statistics(im.Count)
+}
+
+// measure is statistics for images that may be encoded.
+func (im *Images) measure(ctx context.Context, used func(pixels []byte)) (mean, std []float32, err error) {
+	if im.Encoded == nil {
+		mean, std = im.statistics(used)
+		return mean, std, nil
+	}
+	m := newMoments(im.Channels, im.Height*im.Width)
+	var mu sync.Mutex
+	err = im.eachDecoded(ctx, func(_ int, values []uint8) {
+		one := newMoments(m.channels, m.plane)
+		one.add(values)
+		mu.Lock()
+		defer mu.Unlock()
+		m.join(one)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	mean, std = m.statistics(im.Count)
+	return mean, std, nil
+}
+
+// moments are the sums of the values of images and of their squares, by channel.
+type moments struct {
+	channels, plane int
+	sum, squares    []uint64
+}
+
+func newMoments(channels, plane int) *moments {
+	return &moments{channels, plane, make([]uint64, channels), make([]uint64, channels)}
+}
+
+func (m *moments) add(values []uint8) {
+	for c := range m.channels {
+		var sum, squares uint64
+		for _, v := range values[c*m.plane : (c+1)*m.plane] {
+			sum += uint64(v)
+			squares += uint64(v) * uint64(v)
+		}
+		m.sum[c] += sum
+		m.squares[c] += squares
+	}
+}
+
+func (m *moments) join(other *moments) {
+	for c := range m.channels {
+		m.sum[c] += other.sum[c]
+		m.squares[c] += other.squares[c]
+	}
+}
+
+// statistics returns mean and deviation over so many images.
+func (m *moments) statistics(images int) (mean, std []float32) {
+	mean, std = make([]float32, m.channels), make([]float32, m.channels)
+	for c := range m.channels {
+		sum, squares := m.sum[c], m.squares[c]
+		n := float64(max(1, images*m.plane))
+		m := float64(sum) / n
+		variance := float64(squares)/n - m*m
 		mean[c] = float32(m / 255)
 		std[c] = float32(max(math.Sqrt(max(variance, 0)), 1) / 255)
 	}

@@ -1,6 +1,11 @@
 package dataset
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
 
 // Downscale returns the images reduced to height x width pixels by area: each new pixel is the mean of the part
 // of the old picture that it covers, rounded to the nearest value (halves up). The sizes need not divide each
@@ -9,6 +14,9 @@ func (im *Images) Downscale(height, width int) (*Images, error) {
 	if height < 1 || width < 1 || height > im.Height || width > im.Width {
 		return nil, fmt.Errorf("downscale images of %dx%d pixels to %dx%d: want 1 to %d wide and 1 to %d high",
 			im.Width, im.Height, width, height, im.Width, im.Height)
+	}
+	if im.Encoded != nil {
+		return im.downscaleEncoded(height, width)
 	}
 	out := newImages(im.Count, im.Channels, height, width)
 	copy(out.Labels, im.Labels)
@@ -131,4 +139,27 @@ func shares(start, side, by, size, count int) []overlap {
 		}
 	}
 	return out
+}
+
+// downscaleEncoded is Downscale for images that are kept encoded: they are decoded one by one, so that only what they are reduced to is held.
+func (im *Images) downscaleEncoded(height, width int) (*Images, error) {
+	out := newImages(im.Count, im.Channels, height, width)
+	copy(out.Labels, im.Labels)
+	var mu sync.Mutex
+	var failed error
+	err := im.eachDecoded(context.Background(), func(i int, values []uint8) {
+		one := &Images{Count: 1, Channels: im.Channels, Height: im.Height, Width: im.Width, Pixels: values, Labels: []int64{0}}
+		small, err := one.Downscale(height, width)
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = err
+			return
+		}
+		copy(out.at(i), small.Pixels)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -18,7 +18,8 @@ const (
 
 // Save writes the dataset to one safetensors file, whole or not at all. Equal datasets give equal bytes. The file
 // holds the tensors mean and std (F32, one value a channel) and for each split SPLIT.images (U8, NCHW) and SPLIT.labels
-// (I64), with SPLIT train, valid and test; where images are files also SPLIT.files (U8, their names, each with a zero byte behind it), and
+// (I64), with SPLIT train, valid and test. Where pictures are kept as their files, SPLIT.encoded (U8, one after the other) and SPLIT.ends (I64,
+// where each ends) take the place of SPLIT.images, and the metadata SPLIT.view says what is shown of them. Where images are files also SPLIT.files (U8, their names, each with a zero byte behind it), and
 // SPLIT.groups (I64) where there are copies; the metadata has name, source and classes (a JSON list), and view and near (JSON
 // objects) where the images were read from pictures.
 func (d *Dataset) Save(path string) error { return d.save(path, nil) }
@@ -60,9 +61,14 @@ func (d *Dataset) save(path string, used func(pixels []byte)) error {
 	}
 	for _, s := range d.splits() {
 		im := s.images
-		f.Tensors = append(f.Tensors,
-			safetensors.Uint8(s.name+".images", []int{im.Count, im.Channels, im.Height, im.Width}, im.Pixels),
-			safetensors.Int64(s.name+".labels", []int{im.Count}, im.Labels))
+		f.Tensors = append(f.Tensors, safetensors.Int64(s.name+".labels", []int{im.Count}, im.Labels))
+		if im.Encoded != nil {
+			if err := addEncoded(f, s.name, im.Encoded); err != nil {
+				return fmt.Errorf("save dataset %s: %w", d.Name, err)
+			}
+		} else {
+			f.Tensors = append(f.Tensors, safetensors.Uint8(s.name+".images", []int{im.Count, im.Channels, im.Height, im.Width}, im.Pixels))
+		}
 		if im.Files != nil {
 			names := []byte(strings.Join(im.Files, fileEnd) + fileEnd)
 			f.Tensors = append(f.Tensors, safetensors.Uint8(s.name+".files", []int{len(names)}, names))
@@ -138,13 +144,70 @@ func decode(f *safetensors.File) (*Dataset, error) {
 	return d, nil
 }
 
-func decodeSplit(f *safetensors.File, name string) (*Images, error) {
+// addEncoded adds the pictures of a split to a file.
+func addEncoded(f *safetensors.File, name string, e *Encoded) error {
+	view, err := json.Marshal(e.View)
+	if err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	f.Metadata[name+".view"] = string(view)
+	ends, end := make([]int64, len(e.Contents)), int64(0)
+	for i, content := range e.Contents {
+		end += int64(len(content))
+		ends[i] = end
+	}
+	f.Tensors = append(f.Tensors, safetensors.Int64(name+".ends", []int{len(ends)}, ends),
+		safetensors.Tensor{Name: name + ".encoded", DType: safetensors.U8, Shape: []int{int(end)}, Parts: e.Contents})
+	return nil
+}
+
+// decodeEncoded reads the pictures of a split.
+func decodeEncoded(f *safetensors.File, name string) (*Images, error) {
+	all, err := f.Uint8(name+".encoded", -1)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := f.Int64(name+".ends", -1)
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoded{Contents: make([][]byte, len(ends))}
+	begin := int64(0)
+	for i, end := range ends {
+		if end < begin || end > int64(len(all)) {
+			return nil, fmt.Errorf("tensor %s.ends: picture %d ends at byte %d, and the one before at %d of %d", name, i, end, begin, len(all))
+		}
+		e.Contents[i] = all[begin:end:end]
+		begin = end
+	}
+	if err := json.Unmarshal([]byte(f.Metadata[name+".view"]), &e.View); err != nil {
+		return nil, fmt.Errorf("metadata %s.view: %w", name, err)
+	}
+	if err := e.View.Check(); err != nil {
+		return nil, fmt.Errorf("metadata %s.view: %w", name, err)
+	}
+	return &Images{Count: len(ends), Channels: 3, Height: e.View.Size, Width: e.View.Size, Encoded: e}, nil
+}
+
+// decodePixels reads the pixels of a split.
+func decodePixels(f *safetensors.File, name string) (*Images, error) {
 	pixels, err := f.Uint8(name+".images", -1, -1, -1, -1)
 	if err != nil {
 		return nil, err
 	}
 	t, _ := f.Tensor(name + ".images")
-	im := &Images{Count: t.Shape[0], Channels: t.Shape[1], Height: t.Shape[2], Width: t.Shape[3], Pixels: pixels}
+	return &Images{Count: t.Shape[0], Channels: t.Shape[1], Height: t.Shape[2], Width: t.Shape[3], Pixels: pixels}, nil
+}
+
+func decodeSplit(f *safetensors.File, name string) (*Images, error) {
+	read := decodePixels
+	if _, ok := f.Tensor(name + ".encoded"); ok {
+		read = decodeEncoded
+	}
+	im, err := read(f, name)
+	if err != nil {
+		return nil, err
+	}
 	if im.Labels, err = f.Int64(name+".labels", im.Count); err != nil {
 		return nil, err
 	}

@@ -63,7 +63,12 @@ func (d *Dataset) readFolder(ctx context.Context, s Settings, from uint64, tell 
 		// Files come class by class. Batches that are taken in order, as architectures are scored on, need all classes.
 		files = slices.Clone(files)
 		seed.New(from, "order", part.name).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-		place, err := keep.images(part.name, len(files), part.size)
+		var place *pixels
+		if part.train && s.Keep == KeepFiles {
+			place, err = keep.encoded(part.name, s.Path, files, View{part.size, part.center, s.IgnoreEXIF})
+		} else {
+			place, err = keep.images(part.name, len(files), part.size)
+		}
 		if err != nil {
 			return nil, errors.Join(err, discardAll(places))
 		}

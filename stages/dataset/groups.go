@@ -15,11 +15,6 @@ func (a allImages) find(i int) (*Images, int) {
 	return a.test, i - a.train.Count
 }
 
-func (a allImages) at(i int) []uint8 {
-	im, k := a.find(i)
-	return im.at(k)
-}
-
 func (a allImages) file(i int) string {
 	im, k := a.find(i)
 	return im.Files[k]

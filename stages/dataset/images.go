@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"slices"
@@ -12,6 +13,8 @@ type Images struct {
 	// Pixels holds Count x Channels x Height x Width values of 0 to 255, image by image, in each image plane by
 	// plane (red, green, blue), in each plane row by row from the top (NCHW).
 	Pixels []uint8
+	// Encoded has the pictures as files in the place of Pixels, which is nil then; see Read. It is nil for most data sets.
+	Encoded *Encoded
 	// Labels holds the class of each image, counted from 0.
 	Labels []int64
 	// Files holds the file of each image, as a path with slashes below the folder that was read. It is nil where images are not one
@@ -35,20 +38,23 @@ func newImages(count, channels, height, width int) *Images {
 // Values returns the number of values of one image: channels x height x width.
 func (im *Images) Values() int { return im.Channels * im.Height * im.Width }
 
-// at returns the values of image i.
+// at returns the values of image i, which is not encoded.
 func (im *Images) at(i int) []uint8 {
 	n := im.Values()
 	return im.Pixels[i*n : (i+1)*n : (i+1)*n]
 }
 
 // Image returns a copy of picture i for drawing and saving: gray for one channel, color for three. It returns
-// nil when there is no picture i.
+// nil when there is no picture i, or it cannot be decoded.
 func (im *Images) Image(i int) image.Image {
 	if i < 0 || i >= im.Count {
 		return nil
 	}
 	box := image.Rect(0, 0, im.Width, im.Height)
-	values := im.at(i)
+	values, err := im.Read(i)
+	if err != nil {
+		return nil
+	}
 	if im.Channels == 1 {
 		return &image.Gray{Pix: slices.Clone(values), Stride: im.Width, Rect: box}
 	}
@@ -74,9 +80,14 @@ func (im *Images) ClassCounts(classes int) []int {
 
 // pick returns copies of the images with the given indices, in that order.
 func (im *Images) pick(indices []int) *Images {
-	out := newImages(len(indices), im.Channels, im.Height, im.Width)
-	for to, from := range indices {
-		copy(out.at(to), im.at(from))
+	out := &Images{Count: len(indices), Channels: im.Channels, Height: im.Height, Width: im.Width, Labels: make([]int64, len(indices))}
+	if im.Encoded != nil {
+		out.Encoded = im.Encoded.pick(indices)
+	} else {
+		out.Pixels = make([]uint8, out.Count*out.Values())
+		for to, from := range indices {
+			copy(out.at(to), im.at(from))
+		}
 	}
 	im.describe(out, indices)
 	return out
@@ -122,9 +133,15 @@ func (im *Images) Join(other *Images) (*Images, error) {
 	if im.Channels != other.Channels || im.Height != other.Height || im.Width != other.Width {
 		return nil, fmt.Errorf("join images of %dx%dx%d with images of %dx%dx%d", im.Channels, im.Height, im.Width, other.Channels, other.Height, other.Width)
 	}
+	if (im.Encoded == nil) != (other.Encoded == nil) || im.Encoded != nil && im.Encoded.View != other.Encoded.View {
+		return nil, errors.New("join images that are kept in different ways")
+	}
 	out := *im
 	out.Count += other.Count
 	out.Pixels, out.Labels = slices.Concat(im.Pixels, other.Pixels), slices.Concat(im.Labels, other.Labels)
+	if im.Encoded != nil {
+		out.Pixels, out.Encoded = nil, &Encoded{slices.Concat(im.Encoded.Contents, other.Encoded.Contents), im.Encoded.View}
+	}
 	out.Files, out.Groups = nil, nil
 	if im.Files != nil && other.Files != nil {
 		out.Files = slices.Concat(im.Files, other.Files)
@@ -152,9 +169,8 @@ func (im *Images) check(classes int) error {
 	if im.Channels != 1 && im.Channels != 3 {
 		return fmt.Errorf("images with %d channels, want 1 (gray) or 3 (red, green, blue)", im.Channels)
 	}
-	if want := im.Count * im.Values(); len(im.Pixels) != want {
-		return fmt.Errorf("%d pixel values, want %d for %d images of %dx%dx%d",
-			len(im.Pixels), want, im.Count, im.Channels, im.Height, im.Width)
+	if err := im.checkValues(); err != nil {
+		return err
 	}
 	if len(im.Labels) != im.Count {
 		return fmt.Errorf("%d labels for %d images", len(im.Labels), im.Count)
@@ -166,6 +182,21 @@ func (im *Images) check(classes int) error {
 		if l < 0 || l >= int64(classes) {
 			return fmt.Errorf("image %d has label %d, want 0 to %d", i, l, classes-1)
 		}
+	}
+	return nil
+}
+
+// checkValues returns an error unless there is a picture, encoded or as pixels, for each image.
+func (im *Images) checkValues() error {
+	if e := im.Encoded; e != nil {
+		if len(im.Pixels) != 0 || len(e.Contents) != im.Count || im.Channels != 3 || im.Height != e.View.Size || im.Width != e.View.Size {
+			return fmt.Errorf("%d pixel values and %d encoded pictures of %dx%[3]d do not make %d images of %dx%dx%d", len(im.Pixels), len(e.Contents), e.View.Size, im.Count, im.Channels, im.Height, im.Width)
+		}
+		return nil
+	}
+	if want := im.Count * im.Values(); len(im.Pixels) != want {
+		return fmt.Errorf("%d pixel values, want %d for %d images of %dx%dx%d",
+			len(im.Pixels), want, im.Count, im.Channels, im.Height, im.Width)
 	}
 	return nil
 }

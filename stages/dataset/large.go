@@ -78,7 +78,7 @@ func (s *storage) pick(im *Images, indices []int, name string) (*Images, error) 
 	}
 	used := 0
 	for to, from := range indices { // ascending
-		if err := place.put(to, im.at(from)); err != nil {
+		if err := place.put(to, im.at(from), nil); err != nil {
 			return nil, errors.Join(err, place.discard())
 		}
 		if end := from * im.Values(); end-used >= stretchBytes {
@@ -91,11 +91,22 @@ func (s *storage) pick(im *Images, indices []int, name string) (*Images, error) 
 	return place.finish()
 }
 
-// pixels receives the values of images, one after the other or at once.
+// pixels receives the values of images, or the files that they are decoded from, one after the other or at once.
 type pixels struct {
-	images *Images
-	file   *os.File // nil in memory
-	in     *storage
+	images   *Images
+	file     *os.File // nil in memory
+	in       *storage
+	contents *contents // of images that are kept encoded; nil for pixels
+	view     View      // of those
+}
+
+// encoded returns a place for images that are kept as the files that they are read from.
+func (s *storage) encoded(name, root string, files []imageFile, v View) (*pixels, error) {
+	c, err := s.contentsOf(name, root, files)
+	if err != nil {
+		return nil, err
+	}
+	return &pixels{images: &Images{Count: len(files), Channels: 3, Height: v.Size, Width: v.Size, Labels: make([]int64, len(files))}, contents: c, view: v, in: s}, nil
 }
 
 // images returns a place for the pixels of images. name is that of the file, if one is needed: always the same, so that what a
@@ -111,8 +122,11 @@ func (s *storage) images(name string, count, size int) (*pixels, error) {
 	return &pixels{images: &Images{Count: count, Channels: 3, Height: size, Width: size, Labels: make([]int64, count)}, file: file, in: s}, nil
 }
 
-// put stores the values of image i. It may be called from several goroutines.
-func (p *pixels) put(i int, values []uint8) error {
+// put stores the values of image i, or the content of its file where that is what is kept. It may be called from several goroutines.
+func (p *pixels) put(i int, values []uint8, content []byte) error {
+	if p.contents != nil {
+		return p.contents.put(i, content)
+	}
 	if p.file == nil {
 		copy(p.images.at(i), values)
 		return nil
@@ -134,17 +148,23 @@ func (p *pixels) drop(indices []int) error {
 		}
 		if to != i {
 			im.Labels[to], im.Files[to] = im.Labels[i], im.Files[i]
-			if p.file == nil {
+			if p.contents != nil {
+				// These are taken out below.
+			} else if p.file == nil {
 				copy(im.at(to), im.at(i))
 			} else if _, err := p.file.ReadAt(values, int64(i)*int64(len(values))); err != nil {
 				return fmt.Errorf("keep pixels on the disk: %w", err)
-			} else if err := p.put(to, values); err != nil {
+			} else if err := p.put(to, values, nil); err != nil {
 				return err
 			}
 		}
 		to++
 	}
 	im.Count, im.Labels, im.Files = to, im.Labels[:to], im.Files[:to]
+	if p.contents != nil {
+		p.contents.drop(indices)
+		return nil
+	}
 	if p.file == nil {
 		im.Pixels = im.Pixels[:to*len(values)]
 		return nil
@@ -157,6 +177,14 @@ func (p *pixels) drop(indices []int) error {
 
 // finish returns the images once all values are there, and removes the file: the mapping keeps the content.
 func (p *pixels) finish() (_ *Images, err error) {
+	if p.contents != nil {
+		list, err := p.contents.finish()
+		if err != nil {
+			return nil, err
+		}
+		p.images.Encoded = &Encoded{Contents: list, View: p.view}
+		return p.images, nil
+	}
 	if p.file == nil {
 		return p.images, nil
 	}
@@ -175,6 +203,9 @@ func (p *pixels) finish() (_ *Images, err error) {
 
 // discard gives up what was stored.
 func (p *pixels) discard() error {
+	if p.contents != nil {
+		return p.contents.discard()
+	}
 	if p.file == nil {
 		return nil
 	}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"github.com/plateau-nas/plateau/pipeline/seed"
+	"github.com/plateau-nas/plateau/stages/dataset/jpeg"
 )
 
 // LoaderOptions says how images become batches.
@@ -23,7 +25,7 @@ type LoaderOptions struct {
 	// Augment.ResizedCrop.
 	Size    int
 	Seed    uint64 // decides order and augmentation, together with the epoch
-	Workers int    // goroutines that prepare batches; 0 for one. The batches are the same for any number
+	Workers int    // goroutines that prepare batches; 0 for one, or for one a core where pictures have to be decoded. The batches are the same for any number
 	Ahead   int    // batches that are prepared ahead of their use; 0 for two for each worker
 }
 
@@ -56,6 +58,7 @@ type slot struct {
 	x     []float32
 	y     []int64
 	ready chan struct{}
+	err   error // why there is no batch
 }
 
 // NewLoader returns a loader of the images, which must not change while it is in use. mean and std have one value
@@ -65,9 +68,11 @@ func NewLoader(im *Images, mean, std []float32, o LoaderOptions) (*Loader, error
 	if im == nil || im.Count == 0 {
 		return nil, wrap(errors.New("there are no images"))
 	}
-	if want := im.Count * im.Values(); len(im.Pixels) != want || len(im.Labels) != im.Count {
-		return nil, wrap(fmt.Errorf("%d pixel values and %d labels do not make %d images of %dx%dx%d",
-			len(im.Pixels), len(im.Labels), im.Count, im.Channels, im.Height, im.Width))
+	if err := im.checkValues(); err != nil {
+		return nil, wrap(err)
+	}
+	if len(im.Labels) != im.Count {
+		return nil, wrap(fmt.Errorf("%d labels do not make %d images", len(im.Labels), im.Count))
 	}
 	if len(mean) != im.Channels || len(std) != im.Channels {
 		return nil, wrap(fmt.Errorf("%d means and %d standard deviations for images of %d channels", len(mean), len(std), im.Channels))
@@ -102,6 +107,9 @@ func NewLoader(im *Images, mean, std []float32, o LoaderOptions) (*Loader, error
 	}
 	if o.Workers == 0 {
 		o.Workers = 1
+		if im.Encoded != nil {
+			o.Workers = runtime.GOMAXPROCS(0) // decoding takes longer than a small network's step
+		}
 	}
 	if o.Ahead == 0 {
 		o.Ahead = 2 * o.Workers
@@ -161,6 +169,10 @@ func (l *Loader) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*Batc
 				yield(nil, fmt.Errorf("load batches of epoch %d: %w", epoch, err))
 				return
 			}
+			if s.err != nil {
+				yield(nil, fmt.Errorf("load batches of epoch %d: %w", epoch, s.err))
+				return
+			}
 			if !yield(&s.batch, nil) {
 				return
 			}
@@ -209,7 +221,7 @@ func (l *Loader) start(epoch, from int) *running {
 	for i := range l.options.Workers {
 		r.done.Go(func() {
 			source := new(rand.PCG)
-			w := worker{l, source, rand.New(source), augmentation, nil}
+			w := worker{l, source, rand.New(source), augmentation, nil, new(jpeg.Decoder)}
 			if l.distorters != nil {
 				w.distorter = l.distorters[i]
 			}
@@ -219,7 +231,7 @@ func (l *Loader) start(epoch, from int) *running {
 					return
 				case b := <-r.todo:
 					s := &l.slots[b%len(l.slots)]
-					w.prepare(s, b)
+					s.err = w.prepare(s, b)
 					s.ready <- struct{}{}
 				}
 			}
@@ -234,10 +246,11 @@ type worker struct {
 	rng       *rand.Rand
 	seed      uint64     // of the epoch's augmentation
 	distorter *distorter // nil where images are only shifted, mirrored and covered
+	decoder   *jpeg.Decoder
 }
 
 // prepare fills the slot with batch b.
-func (w *worker) prepare(s *slot, b int) {
+func (w *worker) prepare(s *slot, b int) error {
 	im, n := w.images, w.images.Channels*w.height*w.width
 	indices := w.order[b*w.options.Batch : min((b+1)*w.options.Batch, im.Count)]
 	for k, i := range indices {
@@ -247,13 +260,18 @@ func (w *worker) prepare(s *slot, b int) {
 			seed.Reset(w.source, w.seed, uint64(i))
 			v = w.options.Augment.draw(w.rng, w.height, w.width)
 		}
+		values, err := im.read(i, w.decoder)
+		if err != nil {
+			return err
+		}
 		if w.distorter != nil {
 			d := w.options.Augment.distort(w.rng, im.Height, im.Width)
-			w.distorter.apply(to, im.at(i), w.options.Augment, v, d)
+			w.distorter.apply(to, values, w.options.Augment, v, d)
 		} else {
-			w.table.apply(to, im.at(i), im.Height, im.Width, v)
+			w.table.apply(to, values, im.Height, im.Width, v)
 		}
 		s.y[k] = im.Labels[i]
 	}
 	s.batch = Batch{X: s.x[:len(indices)*n], Y: s.y[:len(indices)], Count: len(indices)}
+	return nil
 }

@@ -300,7 +300,7 @@ func TestNewLoaderRejects(t *testing.T) {
 	ones := []float32{1, 1, 1}
 	for want, open := range map[string]func() (*Loader, error){
 		"there are no images": func() (*Loader, error) { return NewLoader(newImages(0, 3, 1, 1), ones, ones, LoaderOptions{Batch: 1}) },
-		"29 pixel values and 10 labels do not make 10 images": func() (*Loader, error) {
+		"29 pixel values, want 30 for 10 images of 3x1x1": func() (*Loader, error) {
 			return NewLoader(&Images{Count: 10, Channels: 3, Height: 1, Width: 1, Pixels: im.Pixels[1:], Labels: im.Labels}, ones, ones, LoaderOptions{Batch: 1})
 		},
 		"2 means and 3 standard deviations": func() (*Loader, error) { return NewLoader(im, ones[:2], ones, LoaderOptions{Batch: 1}) },

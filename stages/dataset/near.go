@@ -46,7 +46,7 @@ type nearImages struct {
 
 // looked tells that image i has been looked at, about one after the other, a stretch at a time.
 func (s nearImages) looked(i int) {
-	if s.used == nil {
+	if s.used == nil || s.Encoded != nil {
 		return
 	}
 	stretch := max(1, stretchBytes/s.Values())
@@ -75,10 +75,14 @@ func nearPairs(ctx context.Context, sets ...nearImages) ([]nearPair, error) {
 	}
 	points := make([]nearPoint, n)
 	waves := cosines(nearSide, nearFrequencies)
-	err := inParallel(ctx, n, func(i int) {
+	err := inParallel(ctx, n, func(i int) error {
 		s, k := at(i)
-		points[i] = nearPoint{i, describe(s.thumbnail(k).gray(), waves)}
-		s.looked(k)
+		t, err := s.thumbnail(k)
+		if err == nil {
+			points[i] = nearPoint{i, describe(t.gray(), waves)}
+			s.looked(k)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -93,24 +97,31 @@ func nearPairs(ctx context.Context, sets ...nearImages) ([]nearPair, error) {
 	}
 	found := make([][]nearPair, len(points))
 	crops := cropsOf()
-	err = inParallel(ctx, len(points), func(i int) {
+	err = inParallel(ctx, len(points), func(i int) (err error) {
 		p := points[i]
 		var own *thumbnail
 		p.cell().around(func(c nearCell) {
 			for _, other := range cells[c] {
-				if other.index <= p.index || !p.near(other) {
+				if err != nil || other.index <= p.index || !p.near(other) {
 					continue // the image itself, or a pair that is found from its other end
 				}
 				if own == nil {
 					s, k := at(p.index)
-					own = s.thumbnail(k)
+					if own, err = s.thumbnail(k); err != nil {
+						return
+					}
 				}
 				s, k := at(other.index)
-				if r := alike(own, s.thumbnail(k), crops); r >= nearAlike {
+				var that *thumbnail
+				if that, err = s.thumbnail(k); err != nil {
+					return
+				}
+				if r := alike(own, that, crops); r >= nearAlike {
 					found[i] = append(found[i], nearPair{p.index, other.index, r})
 				}
 			}
 		})
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -121,14 +132,16 @@ func nearPairs(ctx context.Context, sets ...nearImages) ([]nearPair, error) {
 }
 
 // inParallel calls do for 0 to n-1.
-func inParallel(ctx context.Context, n int, do func(i int)) error {
+func inParallel(ctx context.Context, n int, do func(i int) error) error {
 	const each = 64
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for from := 0; from < n; from += each {
 		group.Go(func() error {
 			for i := from; i < min(from+each, n); i++ {
-				do(i)
+				if err := do(i); err != nil {
+					return err
+				}
 			}
 			return ctx.Err()
 		})

@@ -194,7 +194,7 @@ func (d *Dataset) move(ctx context.Context, r folderReader, inTest []bool) error
 	}
 	d.Near.Moved = len(moved)
 	again := map[int]bool{} // to be read again, since the other split shows something else of a picture
-	if s := r.settings; s.trainSize() != s.size() || s.TestCenter != 1 {
+	if s := r.settings; s.trainSize() != s.size() || s.TestCenter != 1 || s.Keep == KeepFiles {
 		for _, i := range moved {
 			again[i] = true
 		}
@@ -222,23 +222,36 @@ func (d *Dataset) collect(r folderReader, name string, size int, indices []int, 
 	if name == "test-together" {
 		f.center = s.TestCenter
 	}
-	place, err := r.keep.images(name, len(indices), size)
-	if err != nil {
+	var place *pixels
+	if d.Train.Encoded != nil && name != "test-together" {
+		// In memory there are only those that come from the other side.
+		v := d.Train.Encoded.View
+		place = &pixels{images: &Images{Count: len(indices), Channels: 3, Height: v.Size, Width: v.Size, Labels: make([]int64, len(indices))}, view: v, contents: &contents{list: make([][]byte, len(indices))}}
+	} else if place, err = r.keep.images(name, len(indices), size); err != nil {
 		return nil, err
 	}
 	all, decoder := allImages{d.Train, d.Test}, new(jpeg.Decoder)
 	groups := all.groups()
 	place.images.Files, place.images.Groups = make([]string, len(indices)), make([]int64, len(indices))
 	for to, i := range indices {
-		values := all.at(i)
-		if again[i] {
-			p, err := readPicture(filepath.Join(s.Path, filepath.FromSlash(all.file(i))), f, decoder)
-			if err != nil {
+		im, k := all.find(i)
+		var values []uint8
+		var content []byte
+		switch {
+		case again[i]:
+			var p square
+			if p, content, err = readPicture(filepath.Join(s.Path, filepath.FromSlash(all.file(i))), f, decoder); err != nil {
 				return nil, discardAfter(place, err)
 			}
 			values = p.image.Pixels
+		case place.contents != nil:
+			content = im.Encoded.Contents[k]
+		default:
+			values = im.at(k)
 		}
-		if err := place.put(to, values); err != nil {
+		if place.contents != nil {
+			place.contents.list[to] = content
+		} else if err := place.put(to, values, nil); err != nil {
 			return nil, discardAfter(place, err)
 		}
 		place.images.Labels[to], place.images.Files[to], place.images.Groups[to] = int64(all.label(i)), all.file(i), int64(groups[i])

@@ -10,9 +10,13 @@ import (
 type thumbnail struct{ values []float32 }
 
 // thumbnail returns image i, of which a part may be left out, small.
-func (s nearImages) thumbnail(i int) *thumbnail {
+func (s nearImages) thumbnail(i int) (*thumbnail, error) {
 	im := s.Images
-	values, plane := im.at(i), im.Height*im.Width
+	values, err := im.Read(i)
+	if err != nil {
+		return nil, err
+	}
+	plane := im.Height * im.Width
 	side := s.share * float64(min(im.Height, im.Width))
 	across := newSpans((float64(im.Width)-side)/2, side, nearSide)
 	down := newSpans((float64(im.Height)-side)/2, side, nearSide)
@@ -25,7 +29,7 @@ func (s nearImages) thumbnail(i int) *thumbnail {
 		}
 		t.values = shrink(t.values, from, im.Width, across, down, line)
 	}
-	return t
+	return t, nil
 }
 
 // gray returns the brightness of the pixels, as eyes see it.

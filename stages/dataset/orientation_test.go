@@ -83,7 +83,7 @@ func TestPicturesAreTurnedAsTheCameraSays(t *testing.T) {
 				if ignored || name == "cut-short.jpg" {
 					want = "abcd"
 				}
-				got, err := readPicture(path, framing{size: 2, center: 1, stored: ignored}, new(jpeg.Decoder))
+				got, _, err := readPicture(path, framing{size: 2, center: 1, stored: ignored}, new(jpeg.Decoder))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -83,7 +83,7 @@ func TestReadPicture(t *testing.T) {
 		}
 		putFile(t, content, other)
 		for _, file := range []string{name, other} {
-			got, err := readPicture(file, framing{size: 2, center: 1}, new(jpeg.Decoder))
+			got, _, err := readPicture(file, framing{size: 2, center: 1}, new(jpeg.Decoder))
 			if err != nil || len(got.image.Pixels) != 12 {
 				t.Fatal(got, err)
 			}

@@ -90,11 +90,12 @@ func readPictures(ctx context.Context, root string, files []imageFile, f framing
 			d := <-decoders
 			defer func() { decoders <- d }()
 			var s square
-			if s, errs[i] = readPicture(filepath.Join(root, file.name), f, d); errs[i] != nil {
+			var content []byte
+			if s, content, errs[i] = readPicture(filepath.Join(root, file.name), f, d); errs[i] != nil {
 				return nil
 			}
 			brightness[i] = s.brightest + 1
-			return to.put(i, s.image.Pixels)
+			return to.put(i, s.image.Pixels, content)
 		})
 	}
 	var out readings
@@ -112,10 +113,10 @@ func readPictures(ctx context.Context, root string, files []imageFile, f framing
 	return out, nil
 }
 
-func readPicture(path string, f framing, d *jpeg.Decoder) (square, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return square{}, err
+func readPicture(path string, f framing, d *jpeg.Decoder) (s square, content []byte, err error) {
+	if content, err = os.ReadFile(path); err != nil {
+		return square{}, nil, err
 	}
-	return readSquare(content, f, d)
+	s, err = readSquare(content, f, d)
+	return s, content, err
 }

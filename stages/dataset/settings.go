@@ -32,6 +32,12 @@ const (
 // maxFolderSize bounds the size that images of one's own are brought to.
 const maxFolderSize = 1024
 
+// How training images of a folder are kept.
+const (
+	KeepPixels = "pixels"
+	KeepFiles  = "files" // as they are, to be decoded when they are needed
+)
+
 // How many shapes are drawn when the settings do not say.
 const (
 	defaultShapes     = 5000
@@ -52,6 +58,7 @@ type Settings struct {
 	IgnoreEXIF    bool           `yaml:"ignore_exif" doc:"For folder: take the pixels as they are stored, as PyTorch's loaders do; otherwise pictures are turned as the EXIF orientation of their camera says."`
 	OnBad         string         `yaml:"on_bad" enum:"stop,skip" doc:"For folder: what to do when pictures cannot be read: stop, with a list of all of them, or skip, which leaves them out and lists them."`
 	NearCopies    string         `yaml:"near_copies" enum:"together,report,ignore" doc:"For folder: what becomes of pictures that are nearly the same, such as one that was rescaled, compressed again or cropped a little, where one would be used for training and the other for the test: together (they are kept on one side, as copies are; where the folder has a test, the training picture is left out), report (that is only said) or ignore (they are not looked for)."`
+	Keep          string         `yaml:"keep" enum:"pixels,files" doc:"For folder: how training and validation images are kept: pixels, or files, as they are, which training decodes ahead of their use with the same result. Pixels take three bytes each: 250 GB for the 1.28 million of ImageNet at 256x256, of which the files are 140 GB; of photos from a phone the files take more. Test images are kept as pixels."`
 	TestFraction  float64        `yaml:"test_fraction" doc:"For folder: share of the images of each class that becomes the test split, above 0 and below 1; not used where there is a folder test."`
 	ValidFraction float64        `yaml:"valid_fraction" doc:"Share of the training images that is kept apart to compare architectures on, from 0 to below 1."`
 	Shapes        ShapesSettings `yaml:"shapes" doc:"How hard drawn shapes are to tell apart."`
@@ -59,7 +66,7 @@ type Settings struct {
 
 // DefaultSettings returns shapes of 32x32 pixels with training images in two halves.
 func DefaultSettings() Settings {
-	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, OnBad: OnBadStop, NearCopies: NearTogether, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
+	return Settings{Source: SourceShapes, TestFolder: defaultTestFolder, TestCenter: 1, OnBad: OnBadStop, NearCopies: NearTogether, Keep: KeepPixels, TestFraction: defaultTestFraction, ValidFraction: 0.5, Shapes: DefaultShapesSettings()}
 }
 
 var _ pipeline.Validator = (*Settings)(nil)
@@ -78,6 +85,10 @@ func (s *Settings) Validate() error {
 	if !slices.Contains(sources, s.Source) {
 		return pipeline.UnknownValue("source", s.Source, sources)
 	}
+	if s.Keep != "" && s.Keep != KeepPixels && s.Keep != KeepFiles {
+		errs = append(errs, pipeline.UnknownValue("keep", s.Keep, []string{KeepPixels, KeepFiles}))
+	}
+	add(s.Keep == KeepFiles && s.Source != SourceFolder, "keep", "only pictures of a folder are files of their own; remove it for %s", s.Source)
 	if s.OnBad != "" && s.OnBad != OnBadStop && s.OnBad != OnBadSkip {
 		errs = append(errs, pipeline.UnknownValue("on_bad", s.OnBad, []string{OnBadStop, OnBadSkip}))
 	}

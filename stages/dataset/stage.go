@@ -139,7 +139,9 @@ func makeDataset(ctx context.Context, s Settings, from uint64, tell listener, ke
 			return nil, err
 		}
 	}
-	d.Mean, d.Std = d.Train.statistics(keep.forget)
+	if d.Mean, d.Std, err = d.Train.measure(ctx, keep.forget); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 

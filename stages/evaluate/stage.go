@@ -55,6 +55,9 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) error {
 	if images == nil || images.Count == 0 {
 		return &pipeline.SettingError{Path: "split", Err: fmt.Errorf("the data set %s has no %s images", data.Name, s.Split)}
 	}
+	if images, err = images.Decoded(ctx); err != nil {
+		return err
+	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return err

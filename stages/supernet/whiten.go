@@ -52,8 +52,12 @@ func Whiten(index *params.Index, values []float32, images *dataset.Images, mean,
 	if len(mean) != c || len(std) != c {
 		return fmt.Errorf("whitening: %d means and %d deviations for %d channels", len(mean), len(std), c)
 	}
+	moments, err := patchMoments(images, mean, std)
+	if err != nil {
+		return fmt.Errorf("whitening: %w", err)
+	}
 	var eigen mat.EigenSym
-	if !eigen.Factorize(patchMoments(images, mean, std), true) {
+	if !eigen.Factorize(moments, true) {
 		return errors.New("whitening: the patches of the images have no eigenvectors; is a pixel not a number?")
 	}
 	var vectors mat.Dense
@@ -72,13 +76,16 @@ func Whiten(index *params.Index, values []float32, images *dataset.Images, mean,
 }
 
 // patchMoments returns the mean products of the values of normalized patches, which are in the order of a filter: [C, 2, 2].
-func patchMoments(images *dataset.Images, mean, std []float32) *mat.SymDense {
+func patchMoments(images *dataset.Images, mean, std []float32) (*mat.SymDense, error) {
 	c, height, width := images.Channels, images.Height, images.Width
 	n, plane := c*patchSide*patchSide, height*width
 	sum, patch := make([]float64, n*n), make([]float64, n)
 	count := min(images.Count, patchImages)
 	for i := range count {
-		pixels := images.Pixels[i*c*plane:][:c*plane]
+		pixels, err := images.Read(i)
+		if err != nil {
+			return nil, err
+		}
 		for y := range height - patchSide + 1 {
 			for x := range width - patchSide + 1 {
 				for k := range patch {
@@ -101,5 +108,5 @@ func patchMoments(images *dataset.Images, mean, std []float32) *mat.SymDense {
 			out.SetSym(a, b, sum[a*n+b]/total)
 		}
 	}
-	return out
+	return out, nil
 }
