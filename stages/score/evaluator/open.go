@@ -221,7 +221,11 @@ func (o *Opened) openTraining() error {
 		o.Levels = append(o.Levels, Level{Name: fmt.Sprintf("%d epochs", epochs), Cost: float64(epochs) / float64(t.Epochs), Evaluator: e, Chunk: 1})
 	}
 	o.Sample = score.Sample{Images: o.data.Valid.Count, Evaluator: fmt.Sprintf("training for %d epochs", t.Epochs)}
-	o.About = fmt.Sprintf("the negative loss on the %d validation images of %s after training for %d epochs, %d channels, %d cells", o.data.Valid.Count, o.data.Name, t.Epochs, t.Channels, t.Cells)
+	what := fmt.Sprintf("the negative loss on the %d validation images of %s", o.data.Valid.Count, o.data.Name)
+	if o.data.Valid.Count == 0 {
+		what = fmt.Sprintf("the negative loss on the training images of %s, which has no validation images,", o.data.Name)
+	}
+	o.About = fmt.Sprintf("%s after training for %d epochs, %d channels, %d cells", what, t.Epochs, t.Channels, t.Cells)
 	return nil
 }
 

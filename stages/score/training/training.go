@@ -41,7 +41,7 @@ type Evaluator struct {
 	settings Settings
 	options  Options
 	epochs   int
-	valid    *dataset.Images // of the size of the network's images
+	valid    *dataset.Images // of the size of the network's images; nil where there are none
 }
 
 var _ score.Evaluator = (*Evaluator)(nil)
@@ -51,10 +51,11 @@ func New(o Options, st Settings, epochs int) (*Evaluator, error) {
 	if err := st.Validate(""); err != nil {
 		return nil, err
 	}
-	if o.Data.Valid == nil || o.Data.Valid.Count == 0 {
-		return nil, fmt.Errorf("evaluating by training: the data set %s has no validation images to measure on; set how many images the stage dataset holds out", o.Data.Name)
-	}
 	e := &Evaluator{settings: st, options: o, epochs: epochs, valid: o.Data.Valid}
+	if e.valid == nil || e.valid.Count == 0 {
+		e.valid = nil
+		return e, nil
+	}
 	if size := o.Data.Test; size != nil && (e.valid.Height != size.Height || e.valid.Width != size.Width) {
 		// Images to train on may be larger, for parts to be cut out; the network takes those of the size of the test images.
 		reduced, err := o.Data.Reduce(size.Height, size.Width)
@@ -66,7 +67,8 @@ func New(o Options, st Settings, epochs int) (*Evaluator, error) {
 	return e, nil
 }
 
-// Evaluate implements score.Evaluator. The score is the negative loss on the validation images. An architecture whose training diverges
+// Evaluate implements score.Evaluator. The score is the negative loss on the validation images. Where the data set has none, score and
+// loss are those of the last epoch of the training itself, on augmented images, and there is no accuracy. An architecture whose training diverges
 // fails, as does one whose smallest network is larger than the budget.
 func (e *Evaluator) Evaluate(ctx context.Context, architectures []space.Architecture) ([]score.Result, error) {
 	wrap := func(err error) error { return fmt.Errorf("evaluating by training: %w", err) }
@@ -106,6 +108,11 @@ func (e *Evaluator) one(ctx context.Context, a space.Architecture) (score.Result
 	if err != nil {
 		return score.Result{}, err
 	}
+	last := trained.History[len(trained.History)-1]
+	metrics := map[string]float64{"train_loss": last.TrainLoss}
+	if e.valid == nil {
+		return score.Result{Score: -last.TrainLoss, Loss: last.TrainLoss, Metrics: metrics}, nil
+	}
 	weights, statistics, err := trained.Weights()
 	if err != nil {
 		return score.Result{}, err
@@ -121,8 +128,7 @@ func (e *Evaluator) one(ctx context.Context, a space.Architecture) (score.Result
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return score.Failed(fmt.Errorf("the loss on the validation images is %v; the training has diverged, so lower its learning rate", loss)), nil
 	}
-	last := trained.History[len(trained.History)-1]
-	return score.Result{Score: -loss, Loss: loss, Accuracy: accuracy, Metrics: map[string]float64{"train_loss": last.TrainLoss}}, nil
+	return score.Result{Score: -loss, Loss: loss, Accuracy: accuracy, Metrics: metrics}, nil
 }
 
 // Train trains an architecture to the evaluator's budget. The error is a *train.DivergedError when that fails for the

@@ -147,3 +147,28 @@ func TestSettingsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// Without validation images architectures are told apart by their training loss, which is the same as with the others held out of sight.
+func TestWithoutValidationImages(t *testing.T) {
+	data := *stagetest.Dataset(t, stagetest.DefaultImages())
+	none, err := data.Valid.Pick(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := evaluator(t, settings(), 2, t.TempDir(), nil).Evaluate(t.Context(), arch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data.Valid = none
+	e, err := training.New(training.Options{Runtime: stagetest.Runtime(t), Space: space.NASBench201(), Data: &data, Seed: 3, Folder: t.TempDir()}, settings(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.Evaluate(t.Context(), arch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loss := want[0].Metrics["train_loss"]; got[0].Score != -loss || got[0].Loss != loss || got[0].Accuracy != 0 || got[0].Metrics["train_loss"] != loss || loss == want[0].Loss {
+		t.Errorf("%+v, with validation images %+v", got[0], want[0])
+	}
+}
