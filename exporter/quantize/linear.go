@@ -23,9 +23,9 @@ func Asymmetric(r Range) Linear {
 	if low == high {
 		return Linear{Scale: 1}
 	}
-	scale := float32(max((high-low)/255, leastScale))
-	zero := math.RoundToEven(-low / float64(scale))
-	return Linear{Scale: scale, Zero: uint8(min(max(zero, 0), 255))}
+	scale := max((high-low)/255, leastScale)
+	zero := math.RoundToEven(-low / scale)
+	return Linear{Scale: float32(scale), Zero: uint8(min(max(zero, 0), 255))}
 }
 
 // Quantize returns the whole number for x, as QuantizeLinear does: the nearest, of two equally near ones the even, at the ends of
