@@ -104,15 +104,28 @@ func TestProgramsAgree(t *testing.T) {
 		channels int
 		center   float64
 		stored   bool
+		takes    Precision // of the file that the programs take for model.onnx
 	}{
-		"pixels":                         {evaluate.InputPixels, false, 3, 1, false},
-		"normalized, a part of a square": {evaluate.InputNormalized, true, 3, 0.8, true},
-		"gray":                           {evaluate.InputUnit, false, 1, 1, false},
+		"pixels":                         {evaluate.InputPixels, false, 3, 1, false, Float32},
+		"normalized, a part of a square": {evaluate.InputNormalized, true, 3, 0.8, true, Float32},
+		"gray":                           {evaluate.InputUnit, false, 1, 1, false, Float32},
+		"int8":                           {evaluate.InputPixels, false, 3, 1, false, Int8},
+		"float16":                        {evaluate.InputPixels, false, 3, 1, false, Float16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := newTrainedOn(t, everything, c.channels, &dataset.View{Center: c.center, Stored: c.stored})
 			tr.amplify(t, 60)
-			folder := tr.exported(t, func(s *Settings) { s.Input, s.Softmax = c.input, c.softmax })
+			folder := tr.exported(t, func(s *Settings) {
+				s.Input, s.Softmax = c.input, c.softmax
+				if c.takes != Float32 {
+					s.Also = []Precision{c.takes}
+				}
+			})
+			if c.takes != Float32 {
+				if err := os.Rename(filepath.Join(folder, PrecisionFile("model.onnx", c.takes)), filepath.Join(folder, "model.onnx")); err != nil {
+					t.Fatal(err)
+				}
+			}
 			files := pictures(t, t.TempDir())
 			want := expected(t, filepath.Join(folder, "model.onnx"), files)
 			for _, p := range languages() {
