@@ -183,7 +183,12 @@ func TestImagesDocumentWithBaselines(t *testing.T) {
 	if plain.outputs["train_largest.network"] != "" || plain.outputs["resnet9.architecture"] != "" {
 		t.Error("baselines are trained without being asked for")
 	}
-	res := runShipped(t, "images", append(settings, "variables.baselines=true", "evaluate_largest.latency_runs=1", "evaluate_resnet9.latency_runs=1")...)
+	// Each of the 60 images is tested once; a learning curve is made on request.
+	folds, err := result.ReadFolds(plain.outputs["folds.folds"])
+	if err != nil || folds.K != 5 || folds.Metrics.Count != 60 || plain.outputs["curve.curve"] != "" {
+		t.Errorf("%+v, %v", folds, err)
+	}
+	res := runShipped(t, "images", append(settings, "variables.baselines=true", "variables.curve=true", "evaluate_largest.latency_runs=1", "evaluate_resnet9.latency_runs=1")...)
 	res.checkModel(t)
 	for stage, want := range map[string]string{"train_resnet9": "resnet9", "train_largest": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"} {
 		net, err := supernet.ReadNetwork(res.outputs[stage+".network"])
@@ -195,7 +200,7 @@ func TestImagesDocumentWithBaselines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Did the search pay?", "<b>largest</b>", "<b>resnet9</b>", "as far as 12 test images can show"} {
+	for _, want := range []string{"Did the search pay?", "<b>largest</b>", "<b>resnet9</b>", "as far as 12 test images can show", "Would more pictures help?", "Cross-validation"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q", want)
 		}

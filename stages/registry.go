@@ -7,9 +7,11 @@ import (
 	"github.com/plateau-nas/plateau/stages/architecture"
 	"github.com/plateau-nas/plateau/stages/compare"
 	"github.com/plateau-nas/plateau/stages/correlation"
+	"github.com/plateau-nas/plateau/stages/crossvalidate"
 	"github.com/plateau-nas/plateau/stages/dataset"
 	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/export"
+	"github.com/plateau-nas/plateau/stages/learningcurve"
 	"github.com/plateau-nas/plateau/stages/neighborhood"
 	"github.com/plateau-nas/plateau/stages/regret"
 	"github.com/plateau-nas/plateau/stages/report"
@@ -32,6 +34,8 @@ func Registry(open runtime.Opener) (*pipeline.Registry, error) {
 		search.Kind(open),
 		neighborhood.Kind(open),
 		train.Kind(open),
+		crossvalidate.Kind(open),
+		learningcurve.Kind(open),
 		export.Kind(open),
 		evaluate.Kind(open),
 		sample.Kind(open),

@@ -39,8 +39,16 @@ func (t *tally) mistakes(scores Scores, classes, files []string) []result.Mistak
 // rounded keeps four decimals of a probability.
 func rounded(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
-// balanced returns the mean of the accuracies of the classes that have images, and what always saying the largest class is right for.
-func balanced(classes []result.ClassTop1) *result.Balanced {
+// SortMistakes puts mistakes in order, those first of which the model is surest.
+func SortMistakes(list []result.Mistake) {
+	slices.SortStableFunc(list, func(a, b result.Mistake) int {
+		return cmp.Or(cmp.Compare(b.Probability, a.Probability), cmp.Compare(a.OfTrue, b.OfTrue), a.Image-b.Image)
+	})
+}
+
+// Balanced returns the mean of the accuracies of the classes that have images, and what always saying the largest class is right for; nil without
+// images.
+func Balanced(classes []result.ClassTop1) *result.Balanced {
 	var right, of []int
 	largest, total := 0, 0
 	b := &result.Balanced{}

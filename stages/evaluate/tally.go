@@ -167,6 +167,6 @@ func (t *tally) fill(m *result.Metrics, scores Scores, from string, classes, fil
 			m.PerClass[i].Top1 = float64(t.hitsPerClass[i]) / float64(t.perClass[i])
 		}
 	}
-	m.Balanced = balanced(m.PerClass)
+	m.Balanced = Balanced(m.PerClass)
 	m.Mistakes = t.mistakes(scores, classes, files)
 }

@@ -24,6 +24,8 @@ type Content struct {
 	Train        []result.TrainEpoch
 	Metrics      *result.Metrics
 	Checks       *result.Checks
+	Folds        *result.Folds // a cross-validation
+	Curve        *result.Curve // a learning curve
 	Model        *Model
 	Sources      []Source
 	// Found is the network of Metrics beside the Baselines that it has to be better than; nil where there are none.
@@ -76,6 +78,10 @@ func (c *Content) read(port, path string) (err error) {
 		c.Ranking, err = result.ReadRanking(path)
 	case "metrics":
 		c.Metrics, err = result.ReadMetrics(path)
+	case "folds":
+		c.Folds, err = result.ReadFolds(path)
+	case "curve":
+		c.Curve, err = result.ReadCurve(path)
 	case "checks":
 		c.Checks, err = result.ReadChecks(path)
 	case "model":

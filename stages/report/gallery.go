@@ -81,10 +81,11 @@ func embedded(images *dataset.Images, i int) (at template.URL, width, height int
 		return "", 0, 0, fmt.Errorf("there are %d", images.Count)
 	}
 	if largest := max(images.Width, images.Height); largest > gallerySide {
-		one, err := images.Pick([]int{i})
+		values, err := images.Read(i)
 		if err != nil {
 			return "", 0, 0, err
 		}
+		one := &dataset.Images{Count: 1, Channels: images.Channels, Height: images.Height, Width: images.Width, Pixels: values, Labels: make([]int64, 1)}
 		if images, err = one.Downscale(max(1, one.Height*gallerySide/largest), max(1, one.Width*gallerySide/largest)); err != nil {
 			return "", 0, 0, err
 		}

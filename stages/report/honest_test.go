@@ -34,6 +34,12 @@ func honest(t *testing.T) report.Content {
 	c.Dataset.Near = &dataset.Near{Images: 5, Across: 3, Moved: 2, Pairs: []dataset.NearPair{
 		{A: "plain disk/holidays in the mountains/IMG_20240817_165401.jpeg", B: "plain disk/holidays in the mountains/IMG_20240817_165401 (copy, smaller).jpeg", Alike: 0.998, Across: true},
 		{A: "plain ring/1.png", B: "plain ring/2.png", Alike: 0.97}}}
+	folds := *m
+	folds.Split, folds.Count, folds.Top1, folds.Right = result.SplitFolds, 100, 0.87, nil
+	folds.Mistakes = []result.Mistake{{Image: 0, File: "a.png", True: "plain bar", Predicted: "plain ring", Probability: 0.9}, {Image: 39, True: "plain bar", Predicted: "plain ring", Probability: 0.9}, {Image: 99, True: "plain bar", Predicted: "plain ring", Probability: 0.8}}
+	c.Folds = &result.Folds{K: 2, Parts: []result.Fold{{Train: 50, Test: 50, Top1: 0.86, Loss: 0.5}, {Train: 50, Test: 50, Top1: 0.88, Loss: 0.4}}, Metrics: &folds}
+	c.Curve = &result.Curve{Steps: 400, Count: 60, Gain: 0.031, GainLow: 0.01, GainHigh: 0.06, Sentence: "Twice as many training pictures (80) would probably add about 3.1 points of accuracy (95% interval +1.0 to +6.0, from 60 test images).",
+		Points: []result.CurvePoint{{Images: 10, Epochs: 40, Top1: 0.7, Low: 0.57, High: 0.8, Loss: 1}, {Images: 20, Epochs: 20, Top1: 0.8, Low: 0.68, High: 0.88, Loss: 0.8}, {Images: 40, Epochs: 10, Top1: 0.87, Low: 0.76, High: 0.93, Loss: 0.5}}}
 	return c
 }
 
@@ -44,6 +50,8 @@ func TestPageShowsMistakes(t *testing.T) {
 		"95.0% top-1 accuracy on 60 test images of shapes 95% interval 86.3 to 98.3; balanced accuracy 87.1% (80.1 to 91.2), always saying plain disk 44.0%",
 		"Classes are unequal: the largest has 24 test images, the smallest 3. The balanced accuracy, the mean over classes, is 87.1% (95% interval 80.1 to 91.2); always saying plain disk would be right for 44.0% of the images and has a balanced accuracy of 10.0%.",
 		"All 3 images that it gets wrong, those first of which it is surest.", "taken for plain cross 99.8%; 0.1% for the true class", "IMG_20240817_16540.jpeg",
+		"Cross-validated 87.0% of all 100 images; 79.0 to 92.2", "trained 2 times from scratch, each time without one part of all 100 images, and measured on that part: 87.0% of them are right (95% interval 79.0 to 92.2).",
+		"Would more pictures help? Twice as many training pictures (80) would probably add about 3.1 points", "40 10 87.0% 76.0 to 93.0 0.500",
 		"5 pictures are nearly the same as another: rescaled, compressed again or cropped a little. 3 pictures were across the split between training and test when it was drawn first; near copies are kept on one side.",
 		"A score is minus the loss (cross-entropy) of the architecture with the shared weights on validation images (20 of shapes), which these weights were not trained on: higher is better",
 		"Own score −0.529 minus the loss on validation images",
@@ -52,7 +60,7 @@ func TestPageShowsMistakes(t *testing.T) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if n := len(regexp.MustCompile(`<li><img src="data:image/png;base64,`).FindAllString(page, -1)); n != 3 {
+	if n := len(regexp.MustCompile(`<li><img src="data:image/png;base64,`).FindAllString(page, -1)); n != 6 {
 		t.Errorf("%d mistakes are shown", n)
 	}
 	c.Mistakes = 2
@@ -60,7 +68,7 @@ func TestPageShowsMistakes(t *testing.T) {
 		t.Error("the page does not say that there are more")
 	}
 	// Of another data set's images none can be shown.
-	c.Metrics.Dataset = "others"
+	c.Metrics.Dataset, c.Folds = "others", nil
 	if page := render(t, c); strings.Contains(page, `<li><img`) || !strings.Contains(page, "IMG_20240817_16540.jpeg") {
 		t.Error("images of another data set are shown")
 	}

@@ -28,6 +28,8 @@ type page struct {
 	Ranking   *rankingView
 	Train     *trainView
 	Classes   *classesView
+	Folds     *foldsView
+	Curve     *curveView
 	Samples   *samplesView
 	Checks    *checksView
 	Origin    originView
@@ -48,9 +50,12 @@ func Render(w io.Writer, c Content) error {
 	p := page{
 		Page: frame.Page{Title: title(c)}, Headline: newHeadline(c, s, arch),
 		Baselines: newBaselines(c), Search: newSearch(c, s), Hood: newNeighborhood(c, s), Ranking: newRanking(c, s), Train: newTrain(c),
-		Checks: newChecks(c), Origin: newOrigin(c),
+		Curve: newCurve(c), Checks: newChecks(c), Origin: newOrigin(c),
 	}
 	if p.Classes, err = newClasses(c); err != nil {
+		return fmt.Errorf("making the report: %w", err)
+	}
+	if p.Folds, err = newFolds(c); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
 	if p.Samples, err = newSamples(c); err != nil {
@@ -118,6 +123,9 @@ func newHeadline(c Content, s *space.Space, arch space.Architecture) headline {
 		h.BigNote = fmt.Sprintf("95%% interval %s", intervalOf(m))
 		if b := m.Balanced; b.Unequal() {
 			h.BigNote += fmt.Sprintf("; balanced accuracy %s (%s to %s), always saying %s %s", percent(b.Top1), number(100*b.Low, 1), number(100*b.High, 1), b.Largest, percent(b.Share))
+		}
+		if f := c.Folds; f != nil && f.Metrics != nil {
+			h.Facts = append(h.Facts, fact{"Cross-validated", percent(f.Metrics.Top1), fmt.Sprintf("of all %s; %s", words.Count(f.Metrics.Count, "image"), intervalOf(f.Metrics))})
 		}
 		h.Facts = append(h.Facts,
 			fact{"Parameters", words.Grouped(m.Parameters), "trainable numbers"},

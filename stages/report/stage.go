@@ -37,6 +37,8 @@ func Kind() pipeline.Kind {
 			{Name: "train_history", Type: "train-history", Optional: true, Doc: "Adds the curves of the training."},
 			{Name: "metrics", Type: "metrics", Optional: true, Doc: "Adds accuracy, size, speed and mistakes by class."},
 			{Name: "baselines", Type: "metrics", Many: true, Optional: true, Explicit: true, Doc: "Adds whether the search paid: what was measured on other networks trained alike, such as the largest architecture's and a plain one."},
+			{Name: "folds", Type: "folds", Optional: true, Doc: "Adds a cross-validation."},
+			{Name: "curve", Type: "learning-curve", Optional: true, Doc: "Adds a learning curve: whether more pictures would help."},
 			{Name: "checks", Type: "checks", Optional: true, Doc: "Adds what the exported model was tested for."},
 			{Name: "model", Type: "model", Optional: true, Doc: "Adds what the exported file contains."},
 		},

@@ -18,7 +18,7 @@ import (
 func Kind(open runtime.Opener) pipeline.Kind {
 	return pipeline.Kind{
 		Name:    "train",
-		Version: 3,
+		Version: 4,
 		Doc:     "Trains an architecture from scratch as a stand-alone network, of a given size or of one that fits a budget.",
 		Inputs: []pipeline.Port{
 			{Name: "dataset", Type: "dataset", Doc: "The images to train on."},
@@ -27,6 +27,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 		Outputs: []pipeline.Output{
 			{Name: "network", Type: "network", File: "network.json", Doc: "Architecture and skeleton of the trained network."},
 			{Name: "weights", Type: "weights", File: "weights.safetensors", Doc: "Trained weights and running statistics."},
+			{Name: "recipe", Type: "recipe", File: "recipe.yaml", Doc: "How it was trained: the settings, with channels, cells and epochs as a budget has come to."},
 			{Name: "history", Type: "train-history", File: "history.csv", Doc: "Learning rate, loss and accuracy of each epoch."},
 		},
 		New: func() pipeline.Stage {
@@ -92,6 +93,9 @@ func (s *stage) Run(ctx context.Context, job *pipeline.Job) (err error) {
 	}
 	trained, err := settings.Fit(ctx, rt, job, net, data, settings.Epochs)
 	if err != nil {
+		return err
+	}
+	if err := WriteRecipe(job.Output("recipe"), settings); err != nil {
 		return err
 	}
 	return trained.write(job, why)
