@@ -97,9 +97,17 @@ var quotedBackslash = regexp.MustCompile(`"[^"]*\\`)
 // tooDeep returns the token at which values are nested too deep for the recursive parser, or nil.
 func tooDeep(tokens token.Tokens) *token.Token {
 	flow, entries, line := 0, 0, 0
+	var columns []int // at which the lines around this one begin, each further right; the lexer's IndentLevel only grows behind blank lines
 	for _, tk := range tokens {
+		if tk.Type == token.CommentType {
+			continue
+		}
 		if tk.Position.Line != line {
 			line, entries = tk.Position.Line, 0
+			for len(columns) > 0 && columns[len(columns)-1] >= tk.Position.Column {
+				columns = columns[:len(columns)-1]
+			}
+			columns = append(columns, tk.Position.Column)
 		}
 		switch tk.Type {
 		case token.MappingStartType, token.SequenceStartType:
@@ -111,7 +119,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 				entries++ // "- - - x" nests on one line
 			}
 		}
-		if flow > maxDocumentDepth || entries > maxDocumentDepth || tk.Position.IndentLevel > maxDocumentDepth {
+		if flow > maxDocumentDepth || entries > maxDocumentDepth || len(columns) > maxDocumentDepth {
 			return tk
 		}
 	}
