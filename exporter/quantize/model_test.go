@@ -262,6 +262,55 @@ func TestInt8InIllCases(t *testing.T) {
 	}
 }
 
+// What a convolution gives may leave the model, be read by others, or both; and the input of a model may be what a convolution reads.
+func TestInt8AtTheEnds(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	g := graph.New("ends")
+	x := g.Input("images", graph.Float32, []int{batch, channels, side, side}, "")
+	weights := func(name string, dims ...int) *graph.Value {
+		n := 1
+		for _, d := range dims {
+			n *= d
+		}
+		data := make([]float32, n)
+		for i := range data {
+			data[i] = float32(r.NormFloat64()) / 5
+		}
+		return g.Parameter(name, data, dims...)
+	}
+	y := graph.Conv(x, weights("a", 4, 3, 3, 3), weights("a.bias", 4), graph.Same(3, 1, 1, 1))
+	z := graph.Conv(graph.Relu(y), weights("b", 4, 4, 1, 1), nil, graph.ConvConfig{})
+	g.Output("both", y, "")
+	g.Output("end", z, "")
+	g.Output("logits", graph.MatMul(graph.Flatten(graph.GlobalAveragePool(y), 1), weights("head", 4, classes)), "")
+	float, err := g.Model(graph.ModelOptions{DynamicBatch: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := int8Of(t, float)
+	path := filepath.Join(t.TempDir(), "optimized.onnx")
+	want, got := run(t, float, pictures(2), runtime.SessionOptions{}), run(t, m, pictures(2), runtime.SessionOptions{Optimized: path, Optimization: "all"})
+	for name, w := range want {
+		a, b := w.Data.([]float32), got[name].Data.([]float32)
+		most := float32(0)
+		for _, v := range a {
+			most = max(most, v, -v)
+		}
+		for i := range a {
+			if d := a[i] - b[i]; d > most/20 || d < -most/20 {
+				t.Fatalf("%s: number %d is %v instead of %v, the greatest is %v", name, i, b[i], a[i], most)
+			}
+		}
+	}
+	optimized, err := onnx.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := count(optimized); c["Conv"] != 0 || c["QLinearConv"] != 2 || c["MatMul"] != 0 {
+		t.Errorf("%v", c)
+	}
+}
+
 func TestWeightsAreSymmetricByChannel(t *testing.T) {
 	m := int8Of(t, network(t, nil))
 	held := map[string]*onnx.TensorProto{}
@@ -376,6 +425,18 @@ func TestWhatCannotBeWritten(t *testing.T) {
 	}
 	if _, _, err := quantize.Observe(nothing); !errors.Is(err, quantize.ErrNothing) {
 		t.Errorf("observe: %v", err)
+	}
+	// A product that whole numbers have no operator for.
+	g = graph.New("scaled")
+	x = g.Input("images", graph.Float32, []int{2, 3}, "")
+	g.Output("logits", graph.Gemm(x, g.Fill(1, 3, 4), g.Fill(2, 4), graph.GemmConfig{}), "")
+	scaled, err := g.Model(graph.ModelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scaled.Graph.Node[0].Attribute = append(scaled.Graph.Node[0].Attribute, onnx.FloatAttribute("alpha", 0.5))
+	if _, _, err := quantize.Observe(scaled); !errors.Is(err, quantize.ErrNothing) {
+		t.Errorf("observe a product that is scaled: %v", err)
 	}
 	m := network(t, nil)
 	if err := quantize.Int8(clone(m), nil); err == nil || !strings.Contains(err.Error(), "range") {

@@ -12,11 +12,15 @@ import (
 // Observe returns a copy of a model that also gives, as outputs behind its own, the values of which Int8 needs the ranges; and their
 // names. The copy is run on pictures like those that the model is for, and an Observer looks at what it gives.
 func Observe(m *onnx.ModelProto) (*onnx.ModelProto, []string, error) {
+	wrap := func(err error) error { return fmt.Errorf("observe the values of the model: %w", err) }
 	n, err := newNetwork(m)
 	if err != nil {
-		return nil, nil, fmt.Errorf("observe the values of the model: %w", err)
+		return nil, nil, wrap(err)
 	}
 	values := newInt8(n).own
+	if len(values) == 0 {
+		return nil, nil, wrap(ErrNothing)
+	}
 	out := proto.Clone(m).(*onnx.ModelProto)
 	for _, name := range values {
 		if n.output[name] {

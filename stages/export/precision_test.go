@@ -123,6 +123,32 @@ func TestChecksOfOtherPrecisions(t *testing.T) {
 	}
 }
 
+// The forms that settings give a model are those of its precisions.
+func TestOtherPrecisionsOfEveryForm(t *testing.T) {
+	for name, c := range map[string]struct {
+		channels int
+		change   func(*Settings)
+	}{
+		"normalized, probabilities alone": {3, func(s *Settings) { s.Input, s.Softmax = evaluate.InputNormalized, true }},
+		"gray":                            {1, func(s *Settings) { s.Input = evaluate.InputUnit }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTrainedOn(t, everything, c.channels, nil)
+			_, path, err := tr.export(t, func(s *Settings) { c.change(s); s.Also = []Precision{Int8, Float16} })
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := result.ReadPrecisions(filepath.Join(filepath.Dir(path), "precisions.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o := p.Of("int8"); o.InInt8 == nil || *o.InInt8 != o.Products {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
 func TestOtherPrecisionsGiveSameBytes(t *testing.T) {
 	tr := newTrained(t, everything)
 	a, b := tr.exported(t, also(Int8, Float16)), tr.exported(t, also(Float16, Int8))
