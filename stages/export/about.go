@@ -126,7 +126,9 @@ func (a about) stamp(m *onnx.ModelProto) error {
 	if err != nil {
 		return err
 	}
-	m.DocString = fmt.Sprintf("Classifier of %s images: %s of the space %s, test top-1 accuracy %.2f%%.", a.data.Name, a.network.Architecture, s.Name, 100*a.test.Top1)
+	i := evaluate.Interval(a.test)
+	m.DocString = fmt.Sprintf("Classifier of %s images: %s of the space %s, top-1 accuracy %.2f%% on %d test images (95%% interval %.1f to %.1f).",
+		a.data.Name, a.network.Architecture, s.Name, 100*a.test.Top1, a.test.Count, 100*i.Low, 100*i.High)
 	m.Graph.DocString = ""
 	return nil
 }

@@ -28,7 +28,7 @@ func Kind(open runtime.Opener) pipeline.Kind {
 	}
 	return pipeline.Kind{
 		Name:    "export",
-		Version: 3,
+		Version: 4,
 		Doc:     "Writes a trained network as an ONNX classifier for use, checks the file, and puts beside it what a program needs.",
 		Inputs: []pipeline.Port{
 			{Name: "network", Type: "network", Doc: "Architecture and skeleton of the network."},

@@ -8,6 +8,7 @@ import (
 	"github.com/plateau-nas/plateau/exporter/rewrite"
 	"github.com/plateau-nas/plateau/runtime"
 	"github.com/plateau-nas/plateau/stages/dataset"
+	"github.com/plateau-nas/plateau/stages/evaluate"
 	"github.com/plateau-nas/plateau/stages/result"
 	"github.com/plateau-nas/plateau/stages/supernet"
 )
@@ -38,8 +39,9 @@ func (m *Model) String() string {
 	if m.settings.Softmax {
 		gives = Probabilities
 	}
-	return fmt.Sprintf("%s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%%, %d checks passed",
-		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], gives, 100*m.Test.Top1, m.Checks.Made())
+	i := evaluate.Interval(m.Test)
+	return fmt.Sprintf("%s [batch, %d, %d, %d] in, %s out, test accuracy %.2f%% (95%% interval %.1f to %.1f), %d checks passed",
+		supernet.Images, m.Network.Image[0], m.Network.Image[1], m.Network.Image[2], gives, 100*m.Test.Top1, 100*i.Low, 100*i.High, m.Checks.Made())
 }
 
 // Write writes a trained network to path as an ONNX classifier, and beside it (PrecisionFile) in the further precisions that the
