@@ -230,7 +230,13 @@ func (o *Opened) openTraining() error {
 }
 
 func (o *Opened) openProxy(ctx context.Context) error {
-	p := o.settings.Proxy
+	p, err := o.settings.Proxy.Fitting(o.data.Train)
+	if err != nil {
+		return err
+	}
+	if asked := o.settings.Proxy.Images; p.Images < asked && o.in.Info != nil {
+		o.in.Info("scores are of %d images in place of %d: the data set %s has no more that are different", p.Images, asked, o.data.Name)
+	}
 	e, err := proxy.New(ctx, o.runtime, o.Space, o.macro(), o.data.Train, o.data.Mean, o.data.Std, o.in.Seed, p)
 	if err != nil {
 		return err

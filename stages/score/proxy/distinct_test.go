@@ -48,3 +48,36 @@ func TestEqualPicturesAreDrawnOnce(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Of few pictures as many are taken as there are different ones, also where copies stand among the last of an epoch.
+func TestBatchesFitFewPictures(t *testing.T) {
+	d := stagetest.Dataset(t, stagetest.DefaultImages())
+	n := d.Train.Values()
+	copy(d.Train.Pixels[n:2*n], d.Train.Pixels[:n])
+	copy(d.Train.Pixels[2*n:3*n], d.Train.Pixels[:n])
+	for name, batches := range map[string]int{NASWOT: 1, ZiCo: 2} {
+		st, err := (Settings{Proxies: []string{name}, Images: 10 * d.Train.Count}).Fitting(d.Train)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (d.Train.Count - 2) / batches; st.Images != want {
+			t.Errorf("%s: %d images, want %d", name, st.Images, want)
+		}
+		e, err := New(t.Context(), stagetest.Runtime(t), space.NASBench201(), stagetest.Macro(), d.Train, d.Mean, d.Std, 5, st)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r, err := e.Evaluate(t.Context(), []space.Architecture{{3, 3, 3, 3, 3, 3}})
+		if err != nil || !r[0].OK() {
+			t.Errorf("%s: %+v: %v", name, r, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	enough := Settings{Proxies: []string{NASWOT}, Images: 2}
+	if st, err := enough.Fitting(d.Train); err != nil || st.Images != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}

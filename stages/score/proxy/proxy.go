@@ -151,6 +151,33 @@ type Evaluator struct {
 
 var _ score.Evaluator = (*Evaluator)(nil)
 
+// batches is how many batches the proxies take.
+func (st Settings) batches() int {
+	if wanting(st.Proxies)(ZiCo) {
+		return 2 // as in the authors' code
+	}
+	return 1
+}
+
+// Fitting returns the settings with as many images in a batch as there are different ones, where these are fewer than the settings ask
+// for. Networks are told apart by few images, too, if less surely.
+func (st Settings) Fitting(images *dataset.Images) (Settings, error) {
+	batches := st.batches()
+	if images.Count >= 4*batches*st.Images {
+		return st, nil // copies are few among so many
+	}
+	seen := map[string]bool{}
+	for i := range images.Count {
+		values, err := images.Read(i)
+		if err != nil {
+			return st, err
+		}
+		seen[string(values)] = true
+	}
+	st.Images = min(st.Images, max(len(seen)/batches, 1))
+	return st, nil
+}
+
 // New returns the evaluator of networks of a space in a skeleton, which fits the images. The batch of images and the weights
 // come from the seed.
 func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Macro, images *dataset.Images, mean, std []float32, seedOf uint64, st Settings) (*Evaluator, error) {
@@ -165,10 +192,7 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 	if (s.Pairs || s.Whole) && wants(Expressivity, Progressivity, Trainability) {
 		return nil, wrap(fmt.Errorf("%s, %s and %s look at cells that follow each other one by one, which the space %s does not have; remove them", Expressivity, Progressivity, Trainability, s.Name))
 	}
-	batches := 1
-	if wants(ZiCo) {
-		batches = 2 // as in the authors' code
-	}
+	batches := st.batches()
 	if images == nil || images.Count < batches*st.Images {
 		count := 0
 		if images != nil {
@@ -193,7 +217,7 @@ func New(ctx context.Context, rt *runtime.Runtime, s *space.Space, m supernet.Ma
 			e.signs[name] = signs(seed.New(seedOf, "signs", name), st.Images, shape)
 		}
 	}
-	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: st.Images, Shuffle: true, DropLast: true, Seed: seed.Derive(seedOf, "images")})
+	loader, err := dataset.NewLoader(images, mean, std, dataset.LoaderOptions{Batch: st.Images, Shuffle: true, Seed: seed.Derive(seedOf, "images")})
 	if err != nil {
 		return nil, wrap(err)
 	}
